@@ -1,0 +1,112 @@
+"""Declaring operations: one decorator, checked when the module is imported.
+
+A module in ``intarsia_daemon.operations`` holds a function and its declaration, and nothing else is
+needed for it to appear in Krita, in GIMP, on the command line, in batches and in the documentation::
+
+    @operation(title="Blend", verb="Blend the element in", inputs=(...), parameters=(...))
+    def blend(picture: Picture, element: Picture, area: Area | None, *, method: str, context: Context):
+        "Fit a pasted element into the picture by solving Poisson's equation."
+
+The function's name is the operation's id and the first line of its docstring its summary.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from intarsia_client.errors import InvalidRequest
+from intarsia_client.schema import ROLES, Input, Operation, Parameter
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A declaration with the functions behind it."""
+
+    declaration: Operation
+    run: Callable[..., Any]
+    estimate: Callable[..., Any] | None
+    """``estimate(parameters, sizes, context) -> Estimate``, or None: done in a moment."""
+
+
+_registry: dict[str, Registered] = {}
+
+
+def operation(
+    *,
+    title: str,
+    verb: str,
+    inputs: Sequence[Input],
+    parameters: Sequence[Parameter],
+    version: int = 1,
+    trains: bool = False,
+    estimate: Callable[..., Any] | None = None,
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Register a function as an operation.
+
+    The function takes one argument per input and parameter, by name, and ``context``; it returns a
+    `intarsia_daemon.pixels.Outcome`.
+
+    Raises:
+        TypeError: The function's arguments are not exactly inputs + parameters + ``context``, it has
+            no docstring, or a role is unknown.
+    """
+
+    def register(function: Callable[..., Any]) -> Callable[..., Any]:
+        name = function.__name__
+        declared = [i.name for i in inputs] + [p.name for p in parameters] + ["context"]
+        taken = list(inspect.signature(function).parameters)
+        if sorted(declared) != sorted(taken):
+            raise TypeError(f"{name}: declared are {declared}, the function takes {taken}.")
+        for item in inputs:
+            if item.role not in ROLES:
+                raise TypeError(f"{name}: {item.name} has the role {item.role!r}, not one of {ROLES}.")
+        summary = (inspect.getdoc(function) or "").split("\n", 1)[0]
+        if not summary:
+            raise TypeError(f"{name}: the first line of its docstring is shown to artists; it has none.")
+        if name in _registry:
+            raise TypeError(f"{name} is declared twice.")
+        declaration = Operation(
+            id=name,
+            title=title,
+            verb=verb,
+            summary=summary,
+            inputs=tuple(inputs),
+            parameters=tuple(parameters),
+            version=version,
+            trains=trains,
+        )
+        _registry[name] = Registered(declaration, function, estimate)
+        return function
+
+    return register
+
+
+def known_operations() -> Mapping[str, Registered]:
+    """Every operation, by id; imports all modules of ``intarsia_daemon.operations``."""
+    from intarsia_daemon import operations
+
+    for module in pkgutil.iter_modules(operations.__path__):
+        importlib.import_module(f"{operations.__name__}.{module.name}")
+    return dict(sorted(_registry.items()))
+
+
+def find_operation(name: str) -> Registered:
+    """The operation of that id.
+
+    Raises:
+        InvalidRequest: There is none; the message lists those there are.
+    """
+    known = known_operations()
+    if name not in known:
+        raise InvalidRequest(
+            f"There is no operation named {name!r}.",
+            value=name,
+            remedy=f"There are: {', '.join(known)}.",
+            code="UNSUPPORTED_OPERATION",
+        )
+    return known[name]

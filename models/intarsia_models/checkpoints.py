@@ -1,0 +1,183 @@
+"""Folders of tensors on disk that are whole or absent, and whose bytes are checked when they are read.
+
+A bundle is a folder with ``weights.safetensors``, ``card.json`` and ``manifest.json`` (SHA-256 of both). It is
+written beside its place and moved there when everything has reached the disk, so that a crash leaves either the
+old one or the new one. Nothing here is ever unpickled.
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from intarsia_models.errors import DamagedCheckpoint, UnreadableModel
+
+WEIGHTS = "weights.safetensors"
+CARD = "card.json"
+MANIFEST = "manifest.json"
+_STEP = re.compile(r"step-(\d{9})")
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a bundle holds."""
+
+    tensors: dict[str, Tensor]
+    card: dict[str, Any]
+
+
+def write_bundle(folder: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
+    """Write a bundle, replacing the one in its place.
+
+    Args:
+        folder: Where it is to be; its parent is made where it is missing.
+        tensors: Any tensors by name; they are stored from the CPU.
+        card: Plain JSON values.
+
+    Raises:
+        OSError: The disk is full or the place cannot be written. What was there before is still there.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.part"
+    fresh.mkdir()
+    try:
+        stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+        save_file(stored, fresh / WEIGHTS)
+        (fresh / CARD).write_text(json.dumps(dict(card), indent=1), encoding="utf-8")
+        manifest = {"files": {name: file_hash(fresh / name) for name in (WEIGHTS, CARD)}}
+        (fresh / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+        for name in (WEIGHTS, CARD, MANIFEST):
+            _sync(fresh / name)
+        _sync(fresh)
+        _put_in_place(fresh, folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read a bundle and check its bytes.
+
+    Raises:
+        UnreadableModel: There is no bundle in this folder.
+        DamagedCheckpoint: A file is missing, cut off or changed.
+    """
+    if not (folder / MANIFEST).is_file():
+        raise UnreadableModel(f"{folder} holds no model: it has no {MANIFEST}.")
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        for name in (WEIGHTS, CARD):
+            if file_hash(folder / name) != manifest["files"][name]:
+                raise DamagedCheckpoint(
+                    f"{folder / name} is damaged: its bytes have changed since it was written."
+                )
+        card = json.loads((folder / CARD).read_text(encoding="utf-8"))
+        return Bundle(load_file(folder / WEIGHTS), card)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise DamagedCheckpoint(f"{folder} is damaged: {error}") from error
+
+
+def write_checkpoint(
+    folder: Path,
+    step: int,
+    tensors: Mapping[str, Tensor],
+    card: Mapping[str, Any],
+    *,
+    keep: int = 2,
+) -> Path:
+    """Write the checkpoint of a step and remove all but the newest ``keep``.
+
+    Args:
+        folder: The folder of all checkpoints of one training.
+        step: Rising number of the checkpoint.
+        tensors: See `write_bundle`.
+        card: See `write_bundle`.
+        keep: How many to keep, at least 1; two, so that a damaged one has a predecessor.
+
+    Returns:
+        The folder of this checkpoint.
+    """
+    place = folder / f"step-{step:09d}"
+    write_bundle(place, tensors, card)
+    for old in _steps(folder)[keep:]:
+        shutil.rmtree(old, ignore_errors=True)
+    return place
+
+
+def read_latest_checkpoint(
+    folder: Path, *, on_damaged: Callable[[Path, str], None] | None = None
+) -> Bundle | None:
+    """The newest checkpoint whose bytes are whole, or None where there is none.
+
+    Args:
+        folder: See `write_checkpoint`.
+        on_damaged: Told (folder, what is wrong) of every newer one that had to be passed over.
+    """
+    for place in _steps(folder):
+        try:
+            return read_bundle(place)
+        except UnreadableModel as error:
+            if on_damaged is not None:
+                on_damaged(place, error.what)
+    return None
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove all checkpoints of a training, and what a crash left half-written."""
+    for place in (*_steps(folder), *folder.glob(".step-*.part")):
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def file_hash(file: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with file.open("rb") as stream:
+        return (
+            hashlib.file_digest(stream, "sha256").hexdigest()
+            if hasattr(hashlib, "file_digest")
+            else _digest(stream)
+        )
+
+
+def _digest(stream: Any) -> str:
+    """For Python 3.10, which has no hashlib.file_digest."""
+    digest = hashlib.sha256()
+    while block := stream.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _steps(folder: Path) -> list[Path]:
+    """Checkpoint folders, newest first."""
+    if not folder.is_dir():
+        return []
+    return sorted((path for path in folder.iterdir() if _STEP.fullmatch(path.name)), reverse=True)
+
+
+def _put_in_place(fresh: Path, folder: Path) -> None:
+    if not folder.exists():
+        fresh.rename(folder)
+    else:
+        old = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.old"
+        folder.rename(old)
+        fresh.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    _sync(folder.parent)
+
+
+def _sync(path: Path) -> None:
+    if os.name == "nt" and path.is_dir():
+        return  # Windows cannot open a folder to flush it
+    descriptor = os.open(path, os.O_RDONLY if os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,234 @@
+"""The critic's step of WGAN-GP in closed form.
+
+The critic is convolutions with LeakyReLU: piecewise linear. So the gradient g of its summed scores with respect to
+the picture is a product of convolutions and fixed 0/1-like factors, and the derivative of a function of g with
+respect to a weight is that of a linear net: run the derivative v of the penalty with respect to g forward through
+the same net (the tangent), and let the tangent take the activation's place in the usual weight gradient. One forward
+sweep, one backward sweep, one tangent sweep; no graph, and no double back-propagation.
+
+Source: arXiv:2003.11512, section 3.2 (WGAN-GP, the norm per pixel over the three channels); the closed form is ours
+and equal to automatic differentiation to rounding.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from intarsia_models.single_image.networks import CRITIC_MARGIN, Discriminator
+
+Tick = Callable[[], None]
+_aten = torch.ops.aten
+_LARGEST_BATCH_BYTES = 8 << 20
+"""Activations above this size are made for one picture at a time: the C library hands larger ones back to the
+system at once, and getting them again costs more than the arithmetic on them."""
+
+
+@dataclass(frozen=True)
+class CriticLosses:
+    """Of one critic step, 0-dimensional tensors."""
+
+    real: Tensor
+    """Mean score of the training picture."""
+    fake: Tensor
+    """Mean score of the generated picture."""
+    penalty: Tensor
+    """Weighted gradient penalty."""
+
+
+def has_closed_form(discriminator: Discriminator) -> bool:
+    """Whether the critic is piecewise linear with fixed slopes."""
+    return discriminator.head.activation == "leaky_relu"
+
+
+@torch.no_grad()
+def critic_gradients(
+    discriminator: Discriminator,
+    real: Tensor,
+    fake: Tensor,
+    epsilon: Tensor,
+    *,
+    penalty_weight: float,
+    tick: Tick,
+) -> CriticLosses:
+    """Set the gradients of the critic's weights for one step.
+
+    Args:
+        discriminator: With LeakyReLU; its ``.grad`` are replaced.
+        real: (1, 3, H, W) in [-1, 1].
+        fake: (1, 3, H, W) in [-1, 1].
+        epsilon: () in [0, 1]; the penalty is taken at ``epsilon * real + (1 - epsilon) * fake``.
+        penalty_weight: Weight of the gradient penalty.
+        tick: Called between the layers; may wait, or raise to stop.
+
+    Returns:
+        The three parts of the loss ``fake - real + penalty``.
+    """
+    between = torch.lerp(fake, real, epsilon.to(real.dtype))
+    pictures = _batches(discriminator, [real, fake, between])
+    layers = _Layers(discriminator, tick)
+    forward = [layers.forward(picture) for picture in pictures]
+    scores = torch.cat([trace.scores for trace in forward])
+    pixels = scores[0].numel()
+    slopes = scores.new_tensor([-1.0 / pixels, 1.0 / pixels, 1.0]).view(3, 1, 1, 1)
+    ups = [part.expand(-1, 1, *scores.shape[-2:]) for part in _split_like(slopes, pictures)]
+    deltas = [
+        layers.backward(trace, up, to_input=index == len(forward) - 1)
+        for index, (trace, up) in enumerate(zip(forward, ups, strict=True))
+    ]
+    gradient = deltas[-1].input_gradient[-1:]
+    norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+    penalty = penalty_weight * (norm - 1).square().mean()
+    weight = (2 * penalty_weight / norm.numel()) * (norm - 1) / norm
+    tangent = gradient * torch.where(norm > 0, weight, 0.0)
+    layers.replace_by_tangent(forward[-1], tangent)
+    layers.set_weight_gradients(forward, deltas)
+    means = scores.mean(dim=(1, 2, 3))
+    return CriticLosses(real=means[0], fake=means[1], penalty=penalty)
+
+
+@torch.no_grad()
+def score_gradient(
+    discriminator: Discriminator, picture: Tensor, *, tick: Tick
+) -> tuple[Tensor, Tensor]:
+    """Mean score of a picture, and its gradient with respect to the picture.
+
+    Args:
+        discriminator: With LeakyReLU; no gradient of its weights is made.
+        picture: (1, 3, H, W) in [-1, 1].
+        tick: Called between the layers.
+
+    Returns:
+        () mean score and (1, 3, H, W) gradient.
+    """
+    layers = _Layers(discriminator, tick)
+    trace = layers.forward(picture.contiguous(memory_format=torch.channels_last))
+    up = torch.full_like(trace.scores, 1.0 / trace.scores.numel())
+    return trace.scores.mean(), layers.backward(trace, up, to_input=True).input_gradient
+
+
+@dataclass
+class _Trace:
+    """A forward sweep: what each layer was given (for the last picture of a step: the tangent, later)."""
+
+    inputs: list[Tensor]
+    scores: Tensor
+
+
+@dataclass
+class _Deltas:
+    """A backward sweep: the gradient at each convolution's output, first layer first."""
+
+    outputs: list[Tensor]
+    input_gradient: Tensor
+
+
+class _Layers:
+    """The critic's convolutions as plain weights."""
+
+    def __init__(self, discriminator: Discriminator, tick: Tick) -> None:
+        self.convolutions = [*(block.conv for block in discriminator.blocks()), discriminator.tail]
+        self.weights = [
+            conv.weight.detach().contiguous(memory_format=torch.channels_last)
+            for conv in self.convolutions
+        ]
+        self.slope = discriminator.head.negative_slope
+        self.tick = tick
+
+    def forward(self, picture: Tensor) -> _Trace:
+        inputs = [picture]
+        for conv, weight in zip(self.convolutions[:-1], self.weights[:-1], strict=True):
+            self.tick()
+            inputs.append(F.leaky_relu_(F.conv2d(inputs[-1], weight, conv.bias), self.slope))
+        scores = F.conv2d(inputs[-1], self.weights[-1], self.convolutions[-1].bias)
+        return _Trace(inputs, scores)
+
+    def backward(self, trace: _Trace, up: Tensor, *, to_input: bool) -> _Deltas:
+        outputs = [up]
+        for layer in range(len(self.weights) - 1, 0, -1):
+            self.tick()
+            delta = _input_gradient(outputs[0], trace.inputs[layer], self.weights[layer])
+            outputs.insert(0, self._through_activation(delta, trace.inputs[layer]))
+        first = outputs[0][-1:]  # of the last picture only: nothing else asks for it
+        gradient = _input_gradient(first, trace.inputs[0][-1:], self.weights[0]) if to_input else up
+        return _Deltas(outputs, gradient)
+
+    def replace_by_tangent(self, trace: _Trace, tangent: Tensor) -> None:
+        """Let the tangent of the last picture take its activations' place."""
+        for layer, weight in enumerate(self.weights[:-1]):
+            self.tick()
+            trace.inputs[layer] = _with_last(trace.inputs[layer], tangent)
+            after = trace.inputs[layer + 1][-1:]
+            tangent = self._through_activation(F.conv2d(tangent, weight), after)
+        trace.inputs[-1] = _with_last(trace.inputs[-1], tangent)
+
+    def set_weight_gradients(self, traces: list[_Trace], deltas: list[_Deltas]) -> None:
+        for layer, conv in enumerate(self.convolutions):
+            self.tick()
+            pairs = [
+                (t.inputs[layer], d.outputs[layer]) for t, d in zip(traces, deltas, strict=True)
+            ]
+            total = _sum([_weight_gradient(x, up, self.weights[layer]) for x, up in pairs])
+            conv.weight.grad = _laid_out_like(total, conv.weight)
+            ups = torch.cat([up.sum(dim=(2, 3)) for _, up in pairs])
+            assert conv.bias is not None
+            conv.bias.grad = ups[0] + ups[1]  # the penalty does not depend on the biases
+
+    def _through_activation(self, up: Tensor, activated: Tensor) -> Tensor:
+        """In place: LeakyReLU keeps the sign, so its output tells its slope."""
+        return _aten.leaky_relu_backward.grad_input(up, activated, self.slope, True, grad_input=up)
+
+
+def _batches(discriminator: Discriminator, pictures: list[Tensor]) -> list[Tensor]:
+    """One batch, or one picture each where the activations would be large."""
+    height, width = pictures[0].shape[-2:]
+    channels = discriminator.head.conv.out_channels
+    size = (
+        channels * (height - CRITIC_MARGIN) * (width - CRITIC_MARGIN) * pictures[0].element_size()
+    )
+    whole = not pictures[0].is_cuda and size * len(pictures) > _LARGEST_BATCH_BYTES
+    batches = pictures if whole else [torch.cat(pictures)]
+    return [batch.contiguous(memory_format=torch.channels_last) for batch in batches]
+
+
+def _split_like(values: Tensor, batches: list[Tensor]) -> list[Tensor]:
+    return list(values.split([len(batch) for batch in batches]))
+
+
+def _with_last(batch: Tensor, last: Tensor) -> Tensor:
+    if len(batch) == 1:
+        return last
+    batch[-1:] = last
+    return batch
+
+
+def _laid_out_like(gradient: Tensor, weight: Tensor) -> Tensor:
+    """Fused optimizers read a weight and its gradient in step, so their strides must agree."""
+    if gradient.stride() == weight.stride():
+        return gradient
+    return torch.empty_like(weight).copy_(gradient)
+
+
+def _sum(tensors: list[Tensor]) -> Tensor:
+    total = tensors[0]
+    for tensor in tensors[1:]:
+        total = total.add_(tensor)
+    return total
+
+
+def _convolution_backward(
+    up: Tensor, x: Tensor, weight: Tensor, wanted: list[bool]
+) -> tuple[Tensor, ...]:
+    return _aten.convolution_backward(
+        up, x, weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, wanted
+    )
+
+
+def _input_gradient(up: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    return _convolution_backward(up, x, weight, [True, False, False])[0]
+
+
+def _weight_gradient(x: Tensor, up: Tensor, weight: Tensor) -> Tensor:
+    return _convolution_backward(up, x, weight, [False, True, False])[1]

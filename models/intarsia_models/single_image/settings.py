@@ -1,0 +1,237 @@
+"""What the tasks of a single-image model differ in: one table, and the qualities a user chooses from.
+
+Source: arXiv:2003.11512, sections 3 and 4, and the options of the public code, where the paper is silent.
+"""
+
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args
+
+from intarsia_models.single_image.pyramid import PyramidRule
+
+Task = Literal["generation", "retarget", "animation", "harmonization", "editing"]
+Activation = Literal["leaky_relu", "prelu", "elu", "selu"]
+Quality = Literal["draft", "normal", "fine"]
+
+
+def _check_choices(settings: "TaskSettings") -> None:
+    for name, kind in (("task", Task), ("activation", Activation), ("rule", PyramidRule)):
+        value = getattr(settings, name)
+        if value not in get_args(kind):
+            raise ValueError(f"{name} must be one of {', '.join(get_args(kind))}, got {value!r}.")
+
+
+def _check_ranges(settings: "TaskSettings") -> None:
+    least: dict[str, float] = {
+        "stages": 2,
+        "min_size": 11,  # the receptive field of the critic
+        "max_size": 11,
+        "iterations": 1,
+        "channels": 1,
+        "train_depth": 1,
+        "critic_steps": 1,
+        "generator_steps": 1,
+        "learning_rate": 0.0,
+        "lr_scale": 0.0,
+        "penalty_weight": 0.0,
+        "reconstruction_weight": 0.0,
+        "noise_amplitude": 0.0,
+        "input_noise": 0.0,
+        "mask_radius": 0,
+        "fine_tune_iterations": 0,
+    }
+    for name, bound in least.items():
+        value = getattr(settings, name)
+        if not value >= bound:
+            raise ValueError(f"{name} must be at least {bound:g}, got {value}.")
+    if not 0.0 < settings.negative_slope < 1.0:
+        raise ValueError(f"negative_slope must lie in (0, 1), got {settings.negative_slope}.")
+    if settings.min_size > settings.max_size:
+        raise ValueError(
+            f"min_size must not exceed max_size, got {settings.min_size} and {settings.max_size}."
+        )
+
+
+@dataclass(frozen=True)
+class TaskSettings:
+    """Everything that a training needs to know besides its picture and its seed."""
+
+    task: Task
+    stages: int
+    """Number of pyramid stages."""
+    min_size: int
+    """Short side of the coarsest stage in pixels."""
+    max_size: int
+    """Long side of the finest stage in pixels."""
+    rule: PyramidRule
+    iterations: int
+    """Training iterations per stage."""
+    border: Literal["noise", "zeros"]
+    """"noise": a stage reads 3 px of upsampled features and noise beyond its border, so that borders vary;
+    "zeros": a stage pads with zeros, so that any size works."""
+    reconstruction_input: Literal["image", "noise", "noisy_image"]
+    """What the coarsest stage rebuilds the picture from."""
+    adversarial_input: Literal["noise", "augmented_image", "shuffled_image"]
+    """What the coarsest stage is fed in adversarial training."""
+    activation: Activation = "leaky_relu"
+    negative_slope: float = 0.05
+    """Of leaky_relu only."""
+    batch_norm: bool = False
+    channels: int = 64
+    train_depth: int = 3
+    """How many of the newest stages learn at the same time."""
+    lr_scale: float = 0.1
+    """Learning rate of a stage over that of the next newer one."""
+    learning_rate: float = 5e-4
+    lr_drop_at: float = 0.8
+    """Fraction of the iterations after which the learning rates are multiplied by 0.1."""
+    critic_steps: int = 3
+    generator_steps: int = 3
+    """Adam steps that are made with one gradient of the generator."""
+    penalty_weight: float = 0.1
+    reconstruction_weight: float = 10.0
+    noise_amplitude: float = 0.1
+    """Noise of a stage over the error of its first reconstruction."""
+    input_noise: float = 0.0
+    """Standard deviation of the noise added to the picture at the coarsest stage."""
+    mask_radius: int = 7
+    """Pixels by which an edited area is grown before it is softened."""
+    fine_tune_iterations: int = 500
+
+    def __post_init__(self) -> None:
+        _check_choices(self)
+        _check_ranges(self)
+
+    def to_card(self) -> dict[str, Any]:
+        """The settings as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_card(cls, card: dict[str, Any]) -> "TaskSettings":
+        """The inverse of `to_card`; unknown names are ignored, so that newer cards can be read.
+
+        Raises:
+            ValueError: A value is out of range, or a name that has no default is missing.
+        """
+        known = {field.name for field in fields(cls)}
+        try:
+            return cls(**{name: value for name, value in card.items() if name in known})
+        except TypeError as error:
+            raise ValueError(
+                f"These are not the settings of a single-image model: {error}."
+            ) from None
+
+
+_TASKS: dict[str, TaskSettings] = {
+    "generation": TaskSettings(
+        task="generation",
+        stages=6,
+        min_size=25,
+        max_size=250,
+        rule="concurrent",
+        iterations=2000,
+        border="noise",
+        reconstruction_input="image",
+        adversarial_input="noise",
+    ),
+    "retarget": TaskSettings(
+        task="retarget",
+        stages=6,
+        min_size=25,
+        max_size=250,
+        rule="concurrent",
+        iterations=2000,
+        border="zeros",
+        reconstruction_input="image",
+        adversarial_input="noise",
+    ),
+    "animation": TaskSettings(
+        task="animation",
+        stages=6,
+        min_size=20,
+        max_size=250,
+        rule="concurrent",
+        iterations=2000,
+        border="noise",
+        reconstruction_input="noise",
+        adversarial_input="noise",
+    ),
+    "harmonization": TaskSettings(
+        task="harmonization",
+        stages=3,
+        min_size=120,
+        max_size=250,
+        rule="geometric",
+        iterations=1000,
+        border="zeros",
+        reconstruction_input="image",
+        adversarial_input="augmented_image",
+        negative_slope=0.3,
+        batch_norm=True,
+    ),
+    "editing": TaskSettings(
+        task="editing",
+        stages=6,
+        min_size=25,
+        max_size=250,
+        rule="concurrent",
+        iterations=1000,
+        border="zeros",
+        reconstruction_input="noisy_image",
+        adversarial_input="shuffled_image",
+        batch_norm=True,
+        input_noise=0.1,
+        mask_radius=20,
+    ),
+}
+
+
+def task_settings(task: str, **changes: Any) -> TaskSettings:
+    """The published settings of a task, with some of them changed.
+
+    Args:
+        task: "generation", "retarget", "animation", "harmonization" or "editing".
+        **changes: Fields of `TaskSettings`.
+
+    Raises:
+        ValueError: Unknown task or field, or a value out of range.
+    """
+    if task not in _TASKS:
+        raise ValueError(f"Unknown task {task!r}; known are {', '.join(_TASKS)}.")
+    unknown = sorted(changes.keys() - {field.name for field in fields(TaskSettings)})
+    if unknown:
+        raise ValueError(f"TaskSettings has no {', '.join(unknown)}.")
+    return replace(_TASKS[task], **changes)
+
+
+_HARMONIZATION_QUALITIES: dict[str, dict[str, Any]] = {
+    # Measured costs are in docs of `expected_seconds`; "draft" is meant for 2 CPU cores, the others for a GPU.
+    "draft": {
+        "min_size": 60,
+        "max_size": 160,
+        "iterations": 120,
+        "channels": 32,
+        "critic_steps": 1,
+        "fine_tune_iterations": 60,
+    },
+    "normal": {},  # the paper's
+    "fine": {"stages": 4, "max_size": 700},
+}
+
+
+def harmonization_settings(quality: str = "normal", *, stages: int | None = None) -> TaskSettings:
+    """The settings of a harmonization model in the quality that a user chose.
+
+    Args:
+        quality: "draft", "normal" (the paper's) or "fine" (the paper's for pictures of about 700 px).
+        stages: Overrides the number of stages (3 or 4 in the paper).
+
+    Raises:
+        ValueError: Unknown quality, or fewer than 2 stages.
+    """
+    if quality not in _HARMONIZATION_QUALITIES:
+        known = ", ".join(_HARMONIZATION_QUALITIES)
+        raise ValueError(f"Unknown quality {quality!r}; known are {known}.")
+    changes = dict(_HARMONIZATION_QUALITIES[quality])
+    if stages is not None:
+        changes["stages"] = stages
+    return task_settings("harmonization", **changes)

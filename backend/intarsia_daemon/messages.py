@@ -54,7 +54,7 @@ class _Message(msgspec.Struct, frozen=True, kw_only=True, tag=str.lower, tag_fie
 # --- to the worker --------------------------------------------------------------------------------
 
 
-class Run(_Message):
+class Run(_Message, frozen=True):
     """Do this job now; the worker is idle when it gets one."""
 
     job: str
@@ -71,39 +71,39 @@ class Run(_Message):
     label: str = ""
 
 
-class Cancel(_Message):
+class Cancel(_Message, frozen=True):
     """Stop the job and answer `Stopped` (or a final message that was already under way)."""
 
     job: str
 
 
-class Pause(_Message):
+class Pause(_Message, frozen=True):
     """Stop at the next step, write a checkpoint if there is one to write, answer `Paused`."""
 
     job: str
 
 
-class Resume(_Message):
+class Resume(_Message, frozen=True):
     """Go on after `Pause`; answer `Resumed`."""
 
     job: str
 
 
-class Yield(_Message):
+class Yield(_Message, frozen=True):
     """An edit needs the machine: block in the next step until `Go`. There is no answer."""
 
 
-class Go(_Message):
+class Go(_Message, frozen=True):
     """The edit is done: go on. There is no answer."""
 
 
-class Release(_Message):
+class Release(_Message, frozen=True):
     """Unload every idle model; answer `Released`."""
 
     re: int
 
 
-class Estimate(_Message):
+class Estimate(_Message, frozen=True):
     """How long would this take? Answer `Estimated` or `Failed` with ``re``."""
 
     re: int
@@ -112,14 +112,14 @@ class Estimate(_Message):
     inputs: tuple[InputSize, ...]
 
 
-class Stop(_Message):
+class Stop(_Message, frozen=True):
     """The engine is leaving: write a checkpoint, end the process."""
 
 
 # --- from the worker ------------------------------------------------------------------------------
 
 
-class Ready(_Message):
+class Ready(_Message, frozen=True):
     """The worker is up and waits for work."""
 
     pid: int
@@ -127,14 +127,14 @@ class Ready(_Message):
     """As shown to people: ``"CPU, 2 cores"``, ``"NVIDIA H100"``."""
 
 
-class Beat(_Message):
+class Beat(_Message, frozen=True):
     """Sent every second by the thread that reads the pipe."""
 
     steps: int = 0
     """Counts `Context.tick` and `Context.progress` calls; stands still when an operation hangs."""
 
 
-class Working(_Message):
+class Working(_Message, frozen=True):
     """How far the job is; at most ten a second."""
 
     job: str
@@ -146,26 +146,26 @@ class Working(_Message):
     preview: BufferFile | None = None
 
 
-class NeedsTraining(_Message):
+class NeedsTraining(_Message, frozen=True):
     """The edit lane's worker found that a model must be trained first; it is idle again."""
 
     job: str
     seconds_expected: float
 
 
-class Paused(_Message):
+class Paused(_Message, frozen=True):
     """The job stands still after `Pause`."""
 
     job: str
 
 
-class Resumed(_Message):
+class Resumed(_Message, frozen=True):
     """The job goes on after `Resume`."""
 
     job: str
 
 
-class Finished(_Message):
+class Finished(_Message, frozen=True):
     """The job is done and its layers are in its folder."""
 
     job: str
@@ -176,7 +176,7 @@ class Finished(_Message):
     notes: tuple[str, ...] = ()
 
 
-class Failed(_Message):
+class Failed(_Message, frozen=True):
     """The job (or, with ``re``, the estimate) ended without a result."""
 
     code: str
@@ -193,13 +193,13 @@ class Failed(_Message):
     """Whether this process is not to be trusted any more (a broken CUDA context)."""
 
 
-class Stopped(_Message):
+class Stopped(_Message, frozen=True):
     """The job was cancelled."""
 
     job: str
 
 
-class Estimated(_Message):
+class Estimated(_Message, frozen=True):
     """The answer to `Estimate`."""
 
     re: int
@@ -208,14 +208,14 @@ class Estimated(_Message):
     text: str
 
 
-class Released(_Message):
+class Released(_Message, frozen=True):
     """The answer to `Release`."""
 
     re: int
     freed_bytes: int
 
 
-class ModelsChanged(_Message):
+class ModelsChanged(_Message, frozen=True):
     """A model was added to the store."""
 
 

@@ -1,6 +1,7 @@
 """What can be set about the engine: ``<home>/settings.toml``, then ``INTARSIA_<NAME>``.
 
-Every setting has a default that is right for nearly everybody. An environment variable beats the file: ``INTARSIA_IDLE_S=60`` sets ``idle_s``.
+Every setting has a default that is right for nearly everybody. An environment variable
+beats the file: ``INTARSIA_IDLE_S=60`` sets ``idle_s``.
 """
 
 from __future__ import annotations

@@ -1,1 +1,2 @@
-"""Generative models and the algorithms on them, in PyTorch; knows nothing of jobs, wires or editors."""
+"""Generative models and the algorithms on them, in PyTorch; knows nothing of jobs, wires or
+editors."""

@@ -1,8 +1,9 @@
-"""Folders of tensors on disk that are whole or absent, and whose bytes are checked when they are read.
+"""Folders of tensors on disk that are whole or absent, and whose bytes are checked when they are
+read.
 
-A bundle is a folder with ``weights.safetensors``, ``card.json`` and ``manifest.json`` (SHA-256 of both). It is
-written beside its place and moved there when everything has reached the disk, so that a crash leaves either the
-old one or the new one. Nothing here is ever unpickled.
+A bundle is a folder with ``weights.safetensors``, ``card.json`` and ``manifest.json`` (SHA-256 of
+both). It is written beside its place and moved there when everything has reached the disk, so
+that a crash leaves either the old one or the new one. Nothing here is ever unpickled.
 """
 
 import hashlib
@@ -45,7 +46,8 @@ def write_bundle(folder: Path, tensors: Mapping[str, Tensor], card: Mapping[str,
         card: Plain JSON values.
 
     Raises:
-        OSError: The disk is full or the place cannot be written. What was there before is still there.
+        OSError: The disk is full or the place cannot be written. What was there before is still
+        there.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.part"
@@ -139,19 +141,10 @@ def remove_checkpoints(folder: Path) -> None:
 
 def file_hash(file: Path) -> str:
     """SHA-256 of a file's bytes, in hexadecimal."""
-    with file.open("rb") as stream:
-        return (
-            hashlib.file_digest(stream, "sha256").hexdigest()
-            if hasattr(hashlib, "file_digest")
-            else _digest(stream)
-        )
-
-
-def _digest(stream: Any) -> str:
-    """For Python 3.10, which has no hashlib.file_digest."""
     digest = hashlib.sha256()
-    while block := stream.read(1 << 20):
-        digest.update(block)
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
     return digest.hexdigest()
 
 

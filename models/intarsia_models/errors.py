@@ -3,7 +3,7 @@
 ModelsError
 ├── UnreadableModel        a model, run folder or checkpoint that cannot be read as one
 │   └── DamagedCheckpoint  its bytes are not the ones that were written
-├── UnsuitablePicture      a picture that this model cannot be trained on or applied to (also a ValueError)
+├── UnsuitablePicture      a picture that cannot be trained on or edited (also a ValueError)
 └── TrainingDiverged       the losses are no longer finite numbers
 
 Wrong arguments raise ValueError, as everywhere in Python.
@@ -11,7 +11,8 @@ Wrong arguments raise ValueError, as everywhere in Python.
 
 
 class ModelsError(Exception):
-    """Something about a model or a picture is wrong; the text says what, which value and what to do."""
+    """Something about a model or a picture is wrong; the text says what, which value and what to
+    do."""
 
     def __init__(self, what: str, remedy: str = "") -> None:
         super().__init__(f"{what} {remedy}".strip())

@@ -13,19 +13,20 @@ def soft_edit_mask(
 
     Args:
         edit_mask: (B, 1, H, W); every value above zero counts as inside.
-        radius: Radius of the disk in pixels: 7 for harmonization, 20 for editing in the public ConSinGAN code.
+        radius: Radius of the disk in pixels: 7 for harmonization, 20 for editing in the public
+            ConSinGAN code.
         sigma: Standard deviation of the Gaussian in pixels.
         size: (height, width) to bring the area to before it is grown; by default its own size.
 
     Returns:
-        (B, 1, H, W) float32 in [0, 1], 1 = change; rescaled so that its extremes are 0 and 1. An empty area
-        stays 0 and a full one 1.
+        (B, 1, H, W) float32 in [0, 1], 1 = change; rescaled so that its extremes are 0 and 1. An
+        empty area stays 0 and a full one 1.
 
     Raises:
         ValueError: Wrong shape, or a negative radius or sigma.
 
-    Source: the behaviour of the public ConSinGAN code; deviation: where the area has one value everywhere the
-    public code divides by zero.
+    Source: the behaviour of the public ConSinGAN code; deviation: where the area has one value
+    everywhere the public code divides by zero.
     """
     if edit_mask.ndim != 4 or edit_mask.shape[1] != 1:
         raise ValueError(f"edit_mask must be (B, 1, H, W), got shape {tuple(edit_mask.shape)}.")
@@ -39,8 +40,8 @@ def dilate(inside: np.ndarray, radius: int) -> np.ndarray:
     """Every pixel within ``radius`` of a True pixel of the (H, W) array ``inside``."""
     if radius == 0 or not inside.any():
         return inside.copy()
-    squared = ndimage.distance_transform_edt(~inside) ** 2  # exact integers up to rounding
-    return squared <= radius * radius + 0.5
+    distance = np.asarray(ndimage.distance_transform_edt(~inside))
+    return distance**2 <= radius * radius + 0.5  # squared distances are whole numbers
 
 
 def _soften(

@@ -1,11 +1,14 @@
-"""Bicubic resizing as MATLAB does it, antialiased when shrinking, with the border rule of ConSinGAN.
+"""Bicubic resizing as MATLAB does it, antialiased when shrinking, with the border rule of
+ConSinGAN.
 
-Sources: Keys 1981, "Cubic convolution interpolation for digital image processing" (a = -0.5), and the
-behaviour of the public ConSinGAN code (arXiv:2003.11512), which single-image models are trained with:
+Sources: Keys 1981, "Cubic convolution interpolation for digital image processing" (a = -0.5), and
+the behaviour of the public ConSinGAN code (arXiv:2003.11512), which single-image models are
+trained with:
 
 * one antialiasing decision for both axes, taken from the scale of the height;
-* right and bottom borders mirror the picture, left and top borders cut the kernel off and renormalise it
-  (the public code turns negative positions into huge unsigned ones, whose weight is zero).
+* right and bottom borders mirror the picture, left and top borders cut the kernel off and
+  renormalise it (the public code turns negative positions into huge unsigned ones, whose weight
+  is zero).
 """
 
 import math
@@ -25,8 +28,8 @@ def resize_bicubic(image: Array, height: int, width: int, *, scale: float | None
         image: (H, W, C) floats in any range.
         height: Rows of the result, at least 1.
         width: Columns of the result, at least 1.
-        scale: The exact factor where the new size is a rounded one (MATLAB's ``imresize(image, scale)``);
-            by default each axis uses new size / old size.
+        scale: The exact factor where the new size is a rounded one (MATLAB's ``imresize(image,
+            scale)``); by default each axis uses new size / old size.
 
     Returns:
         (height, width, C) float64, neither rounded nor clipped: bicubic kernels overshoot.
@@ -66,8 +69,8 @@ def resize_tensor(
         height: Rows of the result.
         width: Columns of the result.
         scale: See `resize_bicubic`.
-        through_8_bits: Cut (not round) the input to 8 bits first, as the public ConSinGAN code does with the
-            pictures that it trains on.
+        through_8_bits: Cut (not round) the input to 8 bits first, as the public ConSinGAN code
+            does with the pictures that it trains on.
 
     Returns:
         (1, 3, height, width) in [-1, 1], dtype and device of ``image``; not quantised.
@@ -79,7 +82,7 @@ def resize_tensor(
     return ((tensor / 255 - 0.5) * 2).clamp(-1, 1).to(image)
 
 
-def _cubic(distance: Array) -> Array:
+def _cubic(distance: NDArray[np.floating]) -> Array:
     """Keys' kernel, a = -0.5, support [-2, 2]."""
     x = np.abs(distance)
     near = 1.5 * x**3 - 2.5 * x**2 + 1

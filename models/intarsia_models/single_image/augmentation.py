@@ -1,9 +1,9 @@
 """Random changes to the training picture that stand for what a user will paste or move.
 
-All functions take and give (1, 3, h, w) pictures in [0, 1] on the CPU and draw from the generator that they are
-handed. Source: arXiv:2003.11512, section 4.2, and the parameters of the public code. That code hands 0..255
-floats to transforms that expect 0..1, so that several of its changes return a black picture; here all of them do
-what their names say.
+All functions take and give (1, 3, h, w) pictures in [0, 1] on the CPU and draw from the generator
+that they are handed. Source: arXiv:2003.11512, section 4.2, and the parameters of the public
+code. That code hands 0..255 floats to transforms that expect 0..1, so that several of its changes
+return a black picture; here all of them do what their names say.
 """
 
 import torch
@@ -14,7 +14,8 @@ _REFERENCE_SIDE = 120
 
 
 def augment_colours_and_holes(image01: Tensor, choices: torch.Generator) -> Tensor:
-    """For harmonization: a change of colours or noise (one time in four), then holes of one colour (nine in ten).
+    """For harmonization: a change of colours or noise (one time in four), then holes of one
+    colour (nine in ten).
 
     Args:
         image01: (1, 3, h, w) in [0, 1].
@@ -23,8 +24,8 @@ def augment_colours_and_holes(image01: Tensor, choices: torch.Generator) -> Tens
     Returns:
         (1, 3, h, w) in [0, 1], a new tensor.
 
-    Deviation: the holes' sizes are in proportion to the picture (30..60 px at a short side of 120 px), so that a
-    smaller coarsest stage is not covered altogether.
+    Deviation: the holes' sizes are in proportion to the picture (30..60 px at a short side of 120
+    px), so that a smaller coarsest stage is not covered altogether.
     """
     image01 = image01.clone()
     if _uniform(choices) < 0.25:

@@ -5,7 +5,8 @@ from intarsia_models.single_image.pyramid import Size, pyramid_sizes
 from intarsia_models.single_image.settings import TaskSettings
 
 OPERATIONS_PER_SECOND = {"cpu": 9e10, "cuda": 4e12}
-"""What two CPU cores and a large GPU were seen to reach in this training; a factor per machine corrects it."""
+"""What two CPU cores and a large GPU were seen to reach in this training; a factor per machine
+corrects it."""
 SECONDS_PER_ITERATION = {"cpu": 0.012, "cuda": 0.012}
 """What an iteration costs beside its arithmetic: about 400 small operations per stage."""
 
@@ -28,7 +29,8 @@ def expected_seconds(
         height: Rows of the picture.
         width: Columns of the picture.
         device: "cpu", "cuda" or another kind, which counts as "cpu".
-        speed: Measured speed of this machine over the reference: expected / actual seconds of earlier trainings.
+        speed: Measured speed of this machine over the reference: expected / actual seconds of
+            earlier trainings.
 
     Raises:
         UnsuitablePicture: The picture is too small.
@@ -76,7 +78,8 @@ def _seconds(operations: float, iterations: int, device: str, speed: float) -> f
 def _iteration_operations(
     settings: TaskSettings, sizes: list[Size], stage: int, depth: int
 ) -> float:
-    """Per iteration: a critic step is ten sweeps over its layers, a stage that learns takes six, a frozen one two."""
+    """Per iteration: a critic step is ten sweeps over its layers, a stage that learns takes six,
+    a frozen one two."""
     layers = BLOCKS * settings.channels**2 + 6 * settings.channels
     per_pixel = 2 * 9 * layers
     here = sizes[stage][0] * sizes[stage][1]

@@ -1,13 +1,14 @@
 """The critic's step of WGAN-GP in closed form.
 
-The critic is convolutions with LeakyReLU: piecewise linear. So the gradient g of its summed scores with respect to
-the picture is a product of convolutions and fixed 0/1-like factors, and the derivative of a function of g with
-respect to a weight is that of a linear net: run the derivative v of the penalty with respect to g forward through
-the same net (the tangent), and let the tangent take the activation's place in the usual weight gradient. One forward
-sweep, one backward sweep, one tangent sweep; no graph, and no double back-propagation.
+The critic is convolutions with LeakyReLU: piecewise linear. So the gradient g of its summed
+scores with respect to the picture is a product of convolutions and fixed 0/1-like factors, and
+the derivative of a function of g with respect to a weight is that of a linear net: run the
+derivative v of the penalty with respect to g forward through the same net (the tangent), and let
+the tangent take the activation's place in the usual weight gradient. One forward sweep, one
+backward sweep, one tangent sweep; no graph, and no double back-propagation.
 
-Source: arXiv:2003.11512, section 3.2 (WGAN-GP, the norm per pixel over the three channels); the closed form is ours
-and equal to automatic differentiation to rounding.
+Source: arXiv:2003.11512, section 3.2 (WGAN-GP, the norm per pixel over the three channels); the
+closed form is ours and equal to automatic differentiation to rounding.
 """
 
 from collections.abc import Callable
@@ -21,9 +22,9 @@ from intarsia_models.single_image.networks import CRITIC_MARGIN, Discriminator
 
 Tick = Callable[[], None]
 _aten = torch.ops.aten
-_LARGEST_BATCH_BYTES = 8 << 20
-"""Activations above this size are made for one picture at a time: the C library hands larger ones back to the
-system at once, and getting them again costs more than the arithmetic on them."""
+LARGEST_BATCH_BYTES = 8 << 20
+"""Activations above this size are made for one picture at a time: the C library hands larger ones
+back to the system at once, and getting them again costs more than the arithmetic on them."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,8 @@ def score_gradient(
 
 @dataclass
 class _Trace:
-    """A forward sweep: what each layer was given (for the last picture of a step: the tangent, later)."""
+    """A forward sweep: what each layer was given (for the last picture of a step: the tangent,
+    later)."""
 
     inputs: list[Tensor]
     scores: Tensor
@@ -188,7 +190,7 @@ def _batches(discriminator: Discriminator, pictures: list[Tensor]) -> list[Tenso
     size = (
         channels * (height - CRITIC_MARGIN) * (width - CRITIC_MARGIN) * pictures[0].element_size()
     )
-    whole = not pictures[0].is_cuda and size * len(pictures) > _LARGEST_BATCH_BYTES
+    whole = not pictures[0].is_cuda and size * len(pictures) > LARGEST_BATCH_BYTES
     batches = pictures if whole else [torch.cat(pictures)]
     return [batch.contiguous(memory_format=torch.channels_last) for batch in batches]
 

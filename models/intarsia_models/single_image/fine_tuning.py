@@ -35,7 +35,8 @@ def fine_tune(
 
     Args:
         model: A finished model; it is left as it is.
-        naive: (1, 3, H, W) in [-1, 1]: the training picture with something pasted into it or moved in it.
+        naive: (1, 3, H, W) in [-1, 1]: the training picture with something pasted into it or
+            moved in it.
         iterations: How many; by default ``model.settings.fine_tune_iterations`` (500 in the paper).
         seed: Of all randomness.
         on_progress: See `training.train`.
@@ -51,8 +52,9 @@ def fine_tune(
         TrainingDiverged: The losses are no longer finite numbers.
         ValueError: ``iterations`` is negative.
 
-    Source: arXiv:2003.11512, section 4.2. The target of the critic and of the reconstruction stays the training
-    picture. Deviation: the public code makes 2000 iterations unless told otherwise; the paper's 500 hold here.
+    Source: arXiv:2003.11512, section 4.2. The target of the critic and of the reconstruction
+    stays the training picture. Deviation: the public code makes 2000 iterations unless told
+    otherwise; the paper's 500 hold here.
     """
     count = model.settings.fine_tune_iterations if iterations is None else iterations
     if count < 0:

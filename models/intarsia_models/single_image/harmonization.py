@@ -17,7 +17,8 @@ class Harmonized:
     """A composite that has taken on the style of its surroundings."""
 
     picture: Tensor
-    """(1, 3, H, W) in [-1, 1] at the size of the composite; outside ``edit_mask`` it is the composite, untouched."""
+    """(1, 3, H, W) in [-1, 1] at the size of the composite; outside ``edit_mask`` it is the
+    composite, untouched."""
     edit_mask: Tensor
     """(1, 1, H, W) in [0, 1]: where it was changed, and how much."""
     generated: Tensor
@@ -37,10 +38,12 @@ def harmonize(
 
     Args:
         model: Trained on the picture (task "harmonization" or "editing").
-        naive: (1, 3, H, W) in [-1, 1]: the picture with the thing pasted in; any size of the picture's aspect.
+        naive: (1, 3, H, W) in [-1, 1]: the picture with the thing pasted in; any size of the
+            picture's aspect.
         edit_mask: (1, 1, H, W) in [0, 1]; above 0 where something was pasted.
         strength: How much of the change is made, in [0, 1].
-        radius: Pixels (at the model's size) by which the area grows beyond ``edit_mask``; by default the task's.
+        radius: Pixels (at the model's size) by which the area grows beyond ``edit_mask``; by
+            default the task's.
         sigma: Softness of the area's edge in pixels (at the model's size).
 
     Returns:
@@ -49,9 +52,10 @@ def harmonize(
     Raises:
         ValueError: A shape or number is wrong.
 
-    Source: arXiv:2003.11512, section 4.2; dilation and softening as in the public code. Deviation: the public
-    code's evaluation composites over the training picture, which would lose what the user changed elsewhere.
-    Pictures larger than the model get the model's change, not its output: see `apply_difference`.
+    Source: arXiv:2003.11512, section 4.2; dilation and softening as in the public code.
+    Deviation: the public code's evaluation composites over the training picture, which would lose
+    what the user changed elsewhere. Pictures larger than the model get the model's change, not
+    its output: see `apply_difference`.
     """
     check_picture(naive)
     if edit_mask.shape != (1, 1, *naive.shape[-2:]):
@@ -75,7 +79,8 @@ def harmonize(
 
 
 def apply_difference(original: Tensor, reconstructed: Tensor, edited: Tensor) -> Tensor:
-    """Carry a change that was made at a model's size over to a picture of any size, keeping its detail.
+    """Carry a change that was made at a model's size over to a picture of any size, keeping its
+    detail.
 
     Args:
         original: (1, 3, H, W) in [-1, 1].
@@ -83,7 +88,8 @@ def apply_difference(original: Tensor, reconstructed: Tensor, edited: Tensor) ->
         edited: (1, 3, h, w) in [-1, 1]: after the change.
 
     Returns:
-        (1, 3, H, W) in [-1, 1]: the original plus the enlarged difference; at equal sizes ``edited`` itself.
+        (1, 3, H, W) in [-1, 1]: the original plus the enlarged difference; at equal sizes
+        ``edited`` itself.
 
     Raises:
         ValueError: ``reconstructed`` and ``edited`` differ in shape.

@@ -69,8 +69,8 @@ class TrainedModel:
         Returns:
             (1, 3, H, W) in [-1, 1] at the size of the last stage; the same every time.
 
-        Source: arXiv:2003.11512, section 4.2. Deviation: editing adds no fresh noise to the picture here, so that
-        the result is the same every time.
+        Source: arXiv:2003.11512, section 4.2. Deviation: editing adds no fresh noise to the
+        picture here, so that the result is the same every time.
         """
         coarsest = resize_tensor(picture, *self.sizes[0]).to(self.real)
         noises = [coarsest, *self.fixed_noises[1:]]
@@ -154,7 +154,8 @@ def _from_bundle(bundle: Bundle, folder: Path) -> TrainedModel:
         )
     if card.get("format", 0) > FORMAT:
         raise UnreadableModel(
-            f"{folder} was written by a newer version (format {card['format']}, this one reads {FORMAT}).",
+            f"{folder} was written by a newer version: format {card['format']}, and this one "
+            f"reads up to {FORMAT}.",
             "Update this software.",
         )
     try:

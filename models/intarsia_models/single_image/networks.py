@@ -92,8 +92,8 @@ class Stage(nn.Module):
 class SingleImageGenerator(nn.Module):
     """A generator that grows by a stage at a time.
 
-    In training mode batch norm uses batch statistics and its running statistics follow. In evaluation mode it uses
-    the running ones, unless `synthesize` is told otherwise.
+    In training mode batch norm uses batch statistics and its running statistics follow. In
+    evaluation mode it uses the running ones, unless `synthesize` is told otherwise.
     """
 
     def __init__(self, settings: TaskSettings) -> None:
@@ -109,7 +109,8 @@ class SingleImageGenerator(nn.Module):
         self.body = nn.ModuleList([Stage(settings, batch_norm=settings.batch_norm)])
         self.tail = nn.Sequential(nn.Conv2d(settings.channels, 3, 3), nn.Tanh())
         self.noise_amplitudes: list[float] = [1.0]
-        """Standard deviation of the noise of every stage; that of stage 0 is not used (always 1)."""
+        """Standard deviation of the noise of every stage; that of stage 0 is not used (always
+        1)."""
 
     @property
     def stages(self) -> int:
@@ -122,13 +123,15 @@ class SingleImageGenerator(nn.Module):
         self.noise_amplitudes.append(0.0)
 
     def noise_shapes(self, sizes: Sequence[Size]) -> list[tuple[int, int, int]]:
-        """(channels, height, width) of the noise that each stage takes for pictures of these sizes."""
+        """(channels, height, width) of the noise that each stage takes for pictures of these
+        sizes."""
         extra = 2 * MARGIN if self.settings.border == "noise" else 0
         inner = [(self.settings.channels, h + extra, w + extra) for h, w in sizes[1:]]
         return [(3, *sizes[0]), *inner]
 
     def forward(self, noises: Sequence[Tensor], sizes: Sequence[Size]) -> Tensor:
-        """See `synthesize`; batch norm as the mode of the module says, shapes unchecked, gradients kept."""
+        """See `synthesize`; batch norm as the mode of the module says, shapes unchecked,
+        gradients kept."""
         features = self.first_features(noises[0])
         for n in range(1, len(noises)):
             features = self.next_features(features, n, noises[n], sizes[n])
@@ -169,9 +172,9 @@ class SingleImageGenerator(nn.Module):
             noises: For each stage (B, c, h, w), N(0, 1) or a picture at stage 0, of the shapes that
                 `noise_shapes` tells. As many as the picture is to have stages; at most `stages`.
             sizes: (height, width) of each stage; any sizes do, not only those of the training.
-            batch_statistics: Where the model has batch norm: normalise with the statistics of each sample (as the
-                public code samples) or with the running ones. By default what the module's mode says:
-                running ones in evaluation mode.
+            batch_statistics: Where the model has batch norm: normalise with the statistics of
+                each sample (as the public code samples) or with the running ones. By default what
+                the module's mode says: running ones in evaluation mode.
 
         Returns:
             (B, 3, H, W) in [-1, 1], H x W = ``sizes[-1]``.
@@ -200,7 +203,8 @@ class SingleImageGenerator(nn.Module):
         *,
         batch_statistics: bool = False,
     ) -> dict[str, Tensor]:
-        """Activations by name: ``head`` and ``body.n`` (the output of stage n's blocks, before the skip is added).
+        """Activations by name: ``head`` and ``body.n`` (the output of stage n's blocks, before
+        the skip is added).
 
         Args:
             noises: See `synthesize`.
@@ -209,9 +213,11 @@ class SingleImageGenerator(nn.Module):
         """
         found: dict[str, Tensor] = {}
 
-        def note(name: str) -> "torch.utils.hooks.RemovableHandle":
-            module = self.get_submodule(name)
-            return module.register_forward_hook(lambda _m, _i, out: found.__setitem__(name, out))
+        def note(name: str) -> torch.utils.hooks.RemovableHandle:
+            def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
+                found[name] = output
+
+            return self.get_submodule(name).register_forward_hook(keep)
 
         handles = [note(name) for name in ("head", *(f"body.{n}" for n in range(len(noises))))]
         try:
@@ -240,14 +246,14 @@ class SingleImageGenerator(nn.Module):
     def _check(self, noises: Sequence[Tensor], sizes: Sequence[Size]) -> None:
         if not 1 <= len(noises) <= self.stages or len(noises) != len(sizes):
             raise ValueError(
-                f"This generator has {self.stages} stages and takes one noise and one size for each (or for the "
-                f"first few), got {len(noises)} noises and {len(sizes)} sizes."
+                f"This generator has {self.stages} stages and takes one noise and one size for "
+                f"each (or for the first few), got {len(noises)} noises and {len(sizes)} sizes."
             )
         for n, (noise, shape) in enumerate(zip(noises, self.noise_shapes(sizes), strict=True)):
             if noise.ndim != 4 or tuple(noise.shape[1:]) != shape:
                 raise ValueError(
-                    f"The noise of stage {n} must be (B, {', '.join(map(str, shape))}) for a picture of "
-                    f"{sizes[n][1]} x {sizes[n][0]} px, got {tuple(noise.shape)}."
+                    f"The noise of stage {n} must be (B, {', '.join(map(str, shape))}) for a "
+                    f"picture of {sizes[n][1]} x {sizes[n][0]} px, got {tuple(noise.shape)}."
                 )
 
 

@@ -1,4 +1,5 @@
-"""What a single-image model is fed: fixed noise to rebuild its picture, fresh noise for everything else."""
+"""What a single-image model is fed: fixed noise to rebuild its picture, fresh noise for
+everything else."""
 
 import torch
 from torch import Tensor
@@ -29,8 +30,9 @@ def reconstruction_noise(
     Returns:
         (1, c, h, w).
 
-    Source: the public code: the picture itself at stage 0 where the paper says so (arXiv:2003.11512, section 3.2),
-    noise that stays the same at the others, of which the paper does not speak.
+    Source: the public code: the picture itself at stage 0 where the paper says so
+    (arXiv:2003.11512, section 3.2), noise that stays the same at the others, of which the paper
+    does not speak.
     """
     if stage > 0 or settings.reconstruction_input == "noise":
         return gaussian(shape, generator, coarsest.dtype)

@@ -27,7 +27,8 @@ def pyramid_sizes(
         height: Rows of the picture.
         width: Columns of the picture.
         stages: Number of stages S, at least 2.
-        min_size: Short side of the coarsest stage, in pixels (it can come out one larger, see below).
+        min_size: Short side of the coarsest stage, in pixels (it can come out one larger, see
+            below).
         max_size: Long side of the finest stage, in pixels. A smaller picture is never enlarged.
         rule: "concurrent" keeps more of the stages small; "geometric" is for harmonization.
 
@@ -36,10 +37,12 @@ def pyramid_sizes(
         UnsuitablePicture: The picture, once brought to ``max_size``, is smaller than ``min_size``.
 
     Source: arXiv:2003.11512, Eq. 3, read with N = S - 1: stage n < N has the factor
-    r^((N-1)/ln(N) * ln(N-n) + 1) (concurrent) or r^(N-n) (geometric), r = (min_size / short side)^(1/N).
-    Deviations: the r = 0.55 of the paper's text does not give the paper's sizes; this r does. Two stages have no
-    concurrent factor (ln 1 = 0) and are {min_size, full} here.
-    Convention: sizes are rounded up from floating point, as the public code does; so 25 can become 26.
+    r^((N-1)/ln(N) * ln(N-n) + 1) (concurrent) or r^(N-n) (geometric), r = (min_size / short
+    side)^(1/N).
+    Deviations: the r = 0.55 of the paper's text does not give the paper's sizes; this r does. Two
+    stages have no concurrent factor (ln 1 = 0) and are {min_size, full} here.
+    Convention: sizes are rounded up from floating point, as the public code does; so 25 can
+    become 26.
     """
     full = full_size(height, width, max_size)
     factors = stage_factors(*full, stages=stages, min_size=min_size, max_size=max_size, rule=rule)
@@ -75,7 +78,8 @@ def stage_factors(
 
 
 def full_size(height: int, width: int, max_size: int) -> Size:
-    """(height, width) of the finest stage: the picture's own, or shrunk so that the long side is ``max_size``."""
+    """(height, width) of the finest stage: the picture's own, or shrunk so that the long side is
+    ``max_size``."""
     scale = full_scale(height, width, max_size)
     return math.ceil(height * scale), math.ceil(width * scale)
 

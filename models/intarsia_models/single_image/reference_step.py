@@ -1,7 +1,7 @@
 """The training step written plainly with automatic differentiation.
 
-It is the definition that the closed form (`critic`) is held against, and the step for activations that are not
-piecewise linear with a fixed slope.
+It is the definition that the closed form (`critic`) is held against, and the step for activations
+that are not piecewise linear with a fixed slope.
 """
 
 import torch

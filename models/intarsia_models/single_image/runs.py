@@ -22,13 +22,14 @@ def load_run(folder: str | Path, task: str | None = None) -> SingleImageGenerato
     """Read the generator of a run of the public code.
 
     Args:
-        folder: The run's folder: ``parameters.txt``, ``noise_amp.pth`` and one numbered folder per stage with
-            ``netG.pth``.
+        folder: The run's folder: ``parameters.txt``, ``noise_amp.pth`` and one numbered folder
+            per stage with ``netG.pth``.
         task: What it was trained for; by default what ``parameters.txt`` says.
 
     Returns:
-        The generator of the last stage, in evaluation mode: batch norm (where the run has it) with the running
-        statistics. The public code samples with batch statistics: ``synthesize(..., batch_statistics=True)``.
+        The generator of the last stage, in evaluation mode: batch norm (where the run has it)
+        with the running statistics. The public code samples with batch statistics:
+        ``synthesize(..., batch_statistics=True)``.
 
     Raises:
         UnreadableModel: A file is missing or is not what it should be.
@@ -44,8 +45,8 @@ def load_run(folder: str | Path, task: str | None = None) -> SingleImageGenerato
     amplitudes = _tensors(folder / "noise_amp.pth", list)
     if len(amplitudes) < generator.stages:
         raise UnreadableModel(
-            f"{folder / 'noise_amp.pth'} holds {len(amplitudes)} noise amplitudes, but the generator has "
-            f"{generator.stages} stages."
+            f"{folder / 'noise_amp.pth'} holds {len(amplitudes)} noise amplitudes, but the "
+            f"generator has {generator.stages} stages."
         )
     generator.noise_amplitudes = [float(value) for value in amplitudes[: generator.stages]]
     return generator.eval()
@@ -113,7 +114,8 @@ def _settings(folder: Path, state: dict[str, Tensor], task: str | None) -> TaskS
     activation = options.get("activation", "lrelu")
     if activation not in _ACTIVATIONS:
         raise UnreadableModel(
-            f"{folder / 'parameters.txt'} names the activation {activation!r}; known are {', '.join(_ACTIVATIONS)}."
+            f"{folder / 'parameters.txt'} names the activation {activation!r}; known are "
+            f"{', '.join(_ACTIVATIONS)}."
         )
     changes: dict[str, Any] = {
         "activation": _ACTIVATIONS[activation],
@@ -163,7 +165,8 @@ def _stage_count(state: dict[str, Tensor]) -> int:
     found = [int(match[1]) for key in state if (match := re.match(r"body\.(\d+)\.", key))]
     if not found or "head.conv.weight" not in state:
         raise UnreadableModel(
-            f"netG.pth is not a growing generator. Its first keys are: {', '.join(list(state)[:4])}."
+            "netG.pth is not a growing generator. Its first keys are: "
+            f"{', '.join(list(state)[:4])}."
         )
     return max(found) + 1
 

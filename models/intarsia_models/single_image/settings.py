@@ -1,6 +1,8 @@
-"""What the tasks of a single-image model differ in: one table, and the qualities a user chooses from.
+"""What the tasks of a single-image model differ in: one table, and the qualities a user chooses
+from.
 
-Source: arXiv:2003.11512, sections 3 and 4, and the options of the public code, where the paper is silent.
+Source: arXiv:2003.11512, sections 3 and 4, and the options of the public code, where the paper is
+silent.
 """
 
 from dataclasses import asdict, dataclass, fields, replace
@@ -66,8 +68,8 @@ class TaskSettings:
     iterations: int
     """Training iterations per stage."""
     border: Literal["noise", "zeros"]
-    """"noise": a stage reads 3 px of upsampled features and noise beyond its border, so that borders vary;
-    "zeros": a stage pads with zeros, so that any size works."""
+    """"noise": a stage reads 3 px of upsampled features and noise beyond its border, so that
+    borders vary; "zeros": a stage pads with zeros, so that any size works."""
     reconstruction_input: Literal["image", "noise", "noisy_image"]
     """What the coarsest stage rebuilds the picture from."""
     adversarial_input: Literal["noise", "augmented_image", "shuffled_image"]
@@ -204,7 +206,8 @@ def task_settings(task: str, **changes: Any) -> TaskSettings:
 
 
 _HARMONIZATION_QUALITIES: dict[str, dict[str, Any]] = {
-    # Measured costs are in docs of `expected_seconds`; "draft" is meant for 2 CPU cores, the others for a GPU.
+    # Measured costs are in docs of `expected_seconds`; "draft" is meant for 2 CPU cores,
+    # the others for a GPU.
     "draft": {
         "min_size": 60,
         "max_size": 160,
@@ -222,7 +225,8 @@ def harmonization_settings(quality: str = "normal", *, stages: int | None = None
     """The settings of a harmonization model in the quality that a user chose.
 
     Args:
-        quality: "draft", "normal" (the paper's) or "fine" (the paper's for pictures of about 700 px).
+        quality: "draft", "normal" (the paper's) or "fine" (the paper's for pictures of about 700
+            px).
         stages: Overrides the number of stages (3 or 4 in the paper).
 
     Raises:

@@ -19,7 +19,8 @@ LR_DROP = 0.1
 
 @dataclass(frozen=True)
 class Losses:
-    """Of one iteration; 0-dimensional tensors, so that nothing waits for the device before they are read."""
+    """Of one iteration; 0-dimensional tensors, so that nothing waits for the device before they
+    are read."""
 
     critic_real: Tensor
     critic_fake: Tensor
@@ -91,9 +92,10 @@ class StageTraining:
             noises: One draw of the adversarial input of every stage.
             epsilons: (critic_steps,) in [0, 1].
 
-        Source: arXiv:2003.11512, section 3.2; the generator makes several Adam steps with one gradient, as in the
-        public code. Deviation: the fake is made once, not once per critic step (it is the same one; running
-        statistics of batch norm move once instead of once per critic step).
+        Source: arXiv:2003.11512, section 3.2; the generator makes several Adam steps with one
+        gradient, as in the public code. Deviation: the fake is made once, not once per critic
+        step (it is the same one; running statistics of batch norm move once instead of once per
+        critic step).
         """
         settings = self.generator.settings
         self._set_learning_rates(iteration)

@@ -1,4 +1,5 @@
-"""Training a single-image model, stage by stage: can be watched, paused, stopped and taken up again."""
+"""Training a single-image model, stage by stage: can be watched, paused, stopped and taken up
+again."""
 
 import hashlib
 import json
@@ -44,8 +45,9 @@ class TrainingProgress:
     losses: dict[str, float] | None
     """Every `LOSSES_EVERY` iterations, otherwise None."""
     preview: Callable[[Tensor | None], Tensor]
-    """Makes (1, 3, h, w) in [-1, 1] at this stage's size: of the picture it is given (harmonization, editing),
-    or of the training picture when given None. Call it only inside the callback."""
+    """Makes (1, 3, h, w) in [-1, 1] at this stage's size: of the picture it is given
+    (harmonization, editing), or of the training picture when given None. Call it only inside the
+    callback."""
 
 
 OnProgress = Callable[[TrainingProgress], None]
@@ -71,17 +73,19 @@ def train(
         seed: Of all randomness; the result is the same for the same seed on the same device.
         device: "cpu", "cuda", ...
         on_progress: Called after every iteration.
-        tick: Called at least every 100 ms or so of work; may wait (pause), or raise to stop. A stopped training can
-            be taken up again from its checkpoints.
-        checkpoint_folder: Where checkpoints are written and looked for. One that belongs to another picture, other
-            settings, another seed or another kind of device is not used.
-        on_notice: Told in a sentence of what a user should know, for example that a checkpoint was damaged.
+        tick: Called at least every 100 ms or so of work; may wait (pause), or raise to stop. A
+            stopped training can be taken up again from its checkpoints.
+        checkpoint_folder: Where checkpoints are written and looked for. One that belongs to
+            another picture, other settings, another seed or another kind of device is not used.
+        on_notice: Told in a sentence of what a user should know, for example that a checkpoint
+            was damaged.
 
     Returns:
         The trained model, on ``device``.
 
     Raises:
-        UnsuitablePicture: The picture is too small, not (1, 3, H, W), or holds values that are not numbers.
+        UnsuitablePicture: The picture is too small, not (1, 3, H, W), or holds values that are
+        not numbers.
         TrainingDiverged: The losses are no longer finite numbers.
         OSError: A checkpoint could not be written.
     """
@@ -249,9 +253,9 @@ class Trainer:
         bad = [name for name, value in losses.items() if not math.isfinite(value)]
         if bad:
             raise TrainingDiverged(
-                f"The training failed at stage {self.stage + 1} of {len(self.model.sizes)}, iteration "
-                f"{self.iteration}: {bad[0].replace('_', ' ')} is {losses[bad[0]]}.",
-                "Train with batch norm, with a smaller lr_scale or learning_rate, or with another seed.",
+                f"The training failed at stage {self.stage + 1} of {len(self.model.sizes)}, "
+                f"iteration {self.iteration}: {bad[0].replace('_', ' ')} is {losses[bad[0]]}.",
+                "Train with batch norm, a smaller lr_scale or learning_rate, or another seed.",
             )
         return losses
 
@@ -378,8 +382,8 @@ class SingleImageTrainer(Trainer):
     def enter(self, stage: int) -> None:
         """Grow, draw the stage's fixed noise, measure its noise amplitude.
 
-        Source: the public code; the noise amplitude is a fraction of the error of the first reconstruction, made
-        with no noise at the new stage.
+        Source: the public code; the noise amplitude is a fraction of the error of the first
+        reconstruction, made with no noise at the new stage.
         """
         model = self.model
         if stage > 0:

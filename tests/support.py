@@ -1,4 +1,4 @@
-"""What several rooms' tests share: the reference data beside the project, and an engine to talk to."""
+"""What several rooms' tests share: the reference data beside the project, and an engine."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def reference_data() -> Path | None:
     return folder if (folder / "golden").is_dir() or (folder / "data").is_dir() else None
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _test_catalog() -> str:
-    """The declarations of the test operations, read in a fresh process (importing registers them)."""
+    """The test operations' declarations, read in a fresh process: importing registers them."""
     environment = dict(os.environ, PYTHONPATH=str(FAKES))
     done = subprocess.run(
         [sys.executable, "-c", _LIST_OPERATIONS, TEST_OPERATIONS],
@@ -49,12 +49,12 @@ def _test_catalog() -> str:
         timeout=120,
     )
     if done.returncode:
-        raise RuntimeError("the test operations cannot be read:\n%s" % done.stderr)
+        raise RuntimeError(f"the test operations cannot be read:\n{done.stderr}")
     return done.stdout
 
 
 def engine_environment(tmp_path: Path) -> dict[str, str]:
-    """Environment variables for an engine of its own, in a temporary home, with the test operations.
+    """Environment variables for an engine of its own, in a new home, with the test operations.
 
     Give it to every process that should meet that engine, or to ``monkeypatch.setenv`` for code in
     the test's own process.
@@ -97,7 +97,7 @@ def running_engine(
             deadline = time.monotonic() + timeout_s
             while not _belongs_to(endpoint, process.pid):
                 if process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError("no engine:\n%s" % printed.read_text("utf-8", "replace"))
+                    raise RuntimeError("no engine:\n" + printed.read_text("utf-8", "replace"))
                 time.sleep(0.05)
             yield process
         finally:

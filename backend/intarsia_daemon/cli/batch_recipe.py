@@ -1,0 +1,248 @@
+"""Batch recipes (TOML, docs/batch.md) and the manifest that says what is done."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from intarsia_client import catalog
+from intarsia_client.errors import InvalidRequest
+from intarsia_client.schema import MAX_SEED, Operation
+from intarsia_daemon import recipes
+from intarsia_daemon.cli.outputs import SUFFIXES, write_whole
+from intarsia_daemon.cli.sources import Wish, split_layer
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib  # pyright: ignore[reportMissingImports]
+
+MANIFEST = "intarsia-batch.json"
+_KEYS = ("operation", "seed", "each", "parameters", "inputs", "place", "output")
+_OUTPUT_KEYS = ("name", "layers_only")
+
+
+@dataclass
+class BatchRecipe:
+    """One request for many files, checked."""
+
+    operation: Operation
+    parameters: dict[str, Any]
+    seed: int
+    each: dict[str, str]
+    """Which input takes the file, and which layer of it (empty: the flat picture)."""
+    fixed: list[Wish]
+    places: dict[str, tuple[int, int]]
+    name: str = "{stem}-{operation}.png"
+    layers_only: bool = False
+    fixed_hashes: dict[str, str] = field(default_factory=dict)
+
+    def wishes(self, file: Path) -> list[Wish]:
+        """The inputs for one file."""
+        given = [Wish(name, file, layer) for name, layer in self.each.items()] + self.fixed
+        return [Wish(w.input, w.path, w.layer, self.places.get(w.input)) for w in given]
+
+    def output_name(self, file: Path, index: int) -> str:
+        """The output's file name for the ``index``-th file (from 1)."""
+        return self.name.format(
+            stem=file.stem, index=index, operation=self.operation.id, seed=self.seed
+        )
+
+    def hash(self) -> str:
+        """What the manifest compares: everything that changes an output's pixels or form."""
+        asked = {
+            "operation": self.operation.id,
+            "version": self.operation.version,
+            "parameters": self.parameters,
+            "seed": self.seed,
+        }
+        extra = {
+            "each": self.each,
+            "fixed": self.fixed_hashes,
+            "places": {name: list(place) for name, place in self.places.items()},
+            "suffix": Path(self.name).suffix,
+            "layers_only": self.layers_only,
+        }
+        return recipes.recipe_hash(asked, extra)
+
+
+def read_batch_recipe(path: Path) -> BatchRecipe:
+    """Read and check a batch recipe.
+
+    Raises:
+        InvalidRequest: It cannot be read, or something in it is wrong; the message begins with
+            the file's name.
+    """
+    try:
+        return _build(tomllib.loads(path.read_text("utf-8")), path.parent)
+    except OSError as error:
+        problem = InvalidRequest(f"{path} cannot be read ({error.strerror}).", value=str(path))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problem = InvalidRequest(f"{path} is no TOML file: {error}.", value=str(path))
+    except InvalidRequest as error:
+        problem = InvalidRequest(f"{path}: {error.what}", value=error.value, remedy=error.remedy)
+    raise problem from None
+
+
+def _build(data: Mapping[str, Any], folder: Path) -> BatchRecipe:
+    _known(data, _KEYS, "recipe")
+    operation = catalog.operation(str(_typed(data, "operation", str, None)))
+    parameters = _typed(data, "parameters", dict, {})
+    fixed: list[Wish] = []
+    for name, value in _typed(data, "inputs", dict, {}).items():
+        for text in value if isinstance(value, list) else [value]:
+            if not isinstance(text, str):
+                raise _wrong(f"The input {name!r} must name a file, got {text!r}.", text)
+            file, layer = split_layer(str(folder / text))
+            if not file.exists():
+                raise _wrong(f"The input {name!r} names {file}, which does not exist.", str(file))
+            fixed.append(Wish(name, file, layer))
+    each = _each(data, operation)
+    given = [*each, *(wish.input for wish in fixed)]
+    both = sorted(set(each) & {wish.input for wish in fixed})
+    if both:
+        raise _wrong(f"{both[0]!r} stands in each and in [inputs].", both[0])
+    places = _places(_typed(data, "place", dict, {}), given)
+    seed = _typed(data, "seed", int, 0)
+    if not 0 <= seed <= MAX_SEED:
+        raise _wrong(f"seed must lie in [0, {MAX_SEED}], got {seed}.", seed)
+    output = _typed(data, "output", dict, {})
+    _known(output, _OUTPUT_KEYS, "[output]")
+    recipe = BatchRecipe(
+        operation=operation,
+        parameters=operation.check(given, parameters),
+        seed=seed,
+        each=each,
+        fixed=fixed,
+        places=places,
+        name=_typed(output, "name", str, "{stem}-{operation}.png"),
+        layers_only=_typed(output, "layers_only", bool, False),
+    )
+    _check_name(recipe)
+    for wish in fixed:
+        if wish.path.is_file():
+            recipe.fixed_hashes[f"{wish.input}#{wish.layer}"] = file_hash(wish.path)
+    return recipe
+
+
+def _each(data: Mapping[str, Any], operation: Operation) -> dict[str, str]:
+    """``each = "picture"``, or a table from inputs to layers of the file."""
+    first = operation.inputs[0].name if operation.inputs else ""
+    each = data.get("each", first)
+    if isinstance(each, str):
+        each = {each: ""}
+    if not isinstance(each, dict) or not each or not all(isinstance(v, str) for v in each.values()):
+        raise _wrong("each must be an input's name, or a table from inputs to layers.", each)
+    for name in each:
+        operation.input(name)
+    return {name: layer.removeprefix("#") for name, layer in each.items()}
+
+
+def _places(data: Mapping[str, Any], given: Sequence[str]) -> dict[str, tuple[int, int]]:
+    places = {}
+    for name, value in data.items():
+        if name not in given:
+            raise _wrong(f"[place] names {name!r}, which is no given input.", name)
+        whole = isinstance(value, list) and len(value) == 2
+        if not whole or not all(isinstance(v, int) and not isinstance(v, bool) for v in value):
+            raise _wrong(f"[place] {name} must be two whole numbers, got {value!r}.", value)
+        places[name] = (value[0], value[1])
+    return places
+
+
+def _check_name(recipe: BatchRecipe) -> None:
+    try:
+        example = recipe.output_name(Path("photo.png"), 1)
+    except (KeyError, IndexError, ValueError):
+        raise _wrong(
+            f"The output name {recipe.name!r} has an unknown field.",
+            recipe.name,
+            "The fields are {stem}, {index}, {operation} and {seed}.",
+        ) from None
+    if Path(example).suffix not in SUFFIXES or Path(example).name != example:
+        raise _wrong(
+            f"The output name {recipe.name!r} must be a file name that ends in .png or .ora.",
+            recipe.name,
+        )
+    if "{stem" not in recipe.name and "{index" not in recipe.name:
+        raise _wrong(
+            f"The output name {recipe.name!r} is the same for every file.",
+            recipe.name,
+            "Use {stem} or {index} in it.",
+        )
+
+
+def _typed(data: Mapping[str, Any], key: str, kind: type, default: Any) -> Any:
+    value = data.get(key, default)
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        names = {str: "a text", dict: "a table", int: "a whole number", bool: "true or false"}
+        raise _wrong(f"{key} must be {names[kind]}, got {value!r}.", value)
+    return value
+
+
+def _known(data: Mapping[str, Any], keys: Sequence[str], where: str) -> None:
+    for key in data:
+        if key not in keys:
+            raise _wrong(f"The {where} has no entry {key!r}.", key, f"It has: {', '.join(keys)}.")
+
+
+def _wrong(
+    what: str, value: Any, remedy: str = "docs/batch.md describes the format."
+) -> InvalidRequest:
+    return InvalidRequest(what, value=value, remedy=remedy)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class Manifest:
+    """What a batch has done, in the output folder; written whole or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / MANIFEST
+        self._lock = threading.Lock()
+        self._files: dict[str, dict[str, Any]] = {}
+
+    def load(self) -> None:
+        """Read what an earlier batch left; a missing or broken manifest is an empty one."""
+        try:
+            data = json.loads(self._path.read_text("utf-8"))
+            files = data["files"]
+            self._files = {str(k): v for k, v in files.items() if isinstance(v, dict)}
+        except (OSError, ValueError, KeyError, AttributeError):
+            self._files = {}
+
+    def is_done(self, output: Path, input_hash: str, recipe_hash: str) -> bool:
+        """Whether this output stands there whole, made from this input by this recipe."""
+        entry = self._files.get(output.name)
+        if entry is None or entry.get("state") != "done":
+            return False
+        if (entry.get("input_sha256"), entry.get("recipe_sha256")) != (input_hash, recipe_hash):
+            return False
+        try:
+            return file_hash(output) == entry.get("output_sha256")
+        except OSError:
+            return False
+
+    def attempts(self, output: Path) -> int:
+        """How often this output was tried."""
+        return int(self._files.get(output.name, {}).get("attempt", 0))
+
+    def set(self, output: Path, entry: Mapping[str, Any]) -> None:
+        """Record one output's state and save the manifest."""
+        with self._lock:
+            self._files[output.name] = dict(entry)
+            data = {"format": 1, "files": self._files}
+            write_whole(self._path, json.dumps(data, indent=1, ensure_ascii=False).encode("utf-8"))

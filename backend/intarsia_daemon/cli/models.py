@@ -1,0 +1,165 @@
+"""``intarsia models``: the models on this machine."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from intarsia_client.endpoint import Endpoint, home
+from intarsia_client.errors import EngineError, IntarsiaError, InvalidRequest
+from intarsia_client.wording import duration
+from intarsia_daemon.cli import exit_codes
+from intarsia_daemon.cli.terminal import print_object, print_table
+from intarsia_daemon.model_store import CARD, CONTENT, THUMBNAIL, ModelStore
+
+
+def store() -> ModelStore:
+    """The models of this user."""
+    return ModelStore(home() / "models")
+
+
+@click.group()
+def models() -> None:
+    """The models that were trained or imported: list, show, import, verify, remove."""
+
+
+@models.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def list_models(as_json: bool) -> None:
+    """List the models, newest first."""
+    found = store().list()
+    if as_json:
+        print_object({"models": found})
+        return
+    if not found:
+        click.echo("There are no models yet.")
+        return
+    rows = [
+        (
+            item["id"],
+            item["title"],
+            item["family"],
+            item["task"],
+            size_text(item["bytes"]),
+            duration(item["seconds"]) if item["seconds"] else "",
+            time.strftime("%Y-%m-%d %H:%M", time.localtime(item["created"])),
+        )
+        for item in found
+    ]
+    print_table(("id", "title", "family", "task", "size", "training", "made"), rows)
+
+
+@models.command()
+@click.argument("model")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def show(model: str, as_json: bool) -> None:
+    """Everything about MODEL (the beginning of its id will do)."""
+    chosen = find_model(model)
+    entry: dict[str, Any] = next(item for item in store().list() if item["id"] == chosen)
+    entry["folder"] = str(home() / "models" / chosen)
+    if as_json:
+        print_object(entry)
+        return
+    entry["bytes"] = size_text(entry["bytes"])
+    entry["seconds"] = duration(entry["seconds"]) if entry["seconds"] else "none"
+    entry["created"] = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["created"]))
+    for name, value in entry.items():
+        click.echo(f"{name:12} {value}")
+
+
+@models.command("import")
+@click.argument("folder", type=click.Path(path_type=Path))
+def import_model(folder: Path) -> None:
+    """Take over a model's FOLDER, copied from another machine's models folder.
+
+    It holds card.json and model/ with safetensors; every byte is compared with the card first.
+    """
+    folder = folder.resolve()
+    if not (folder / CARD).is_file():
+        raise InvalidRequest(
+            f"{folder} is no model's folder: it has no {CARD}.",
+            value=str(folder),
+            remedy='Name a folder like those in <home>/models; "intarsia doctor" names the home.',
+        )
+    card = ModelStore(folder.parent).verify(folder.name)
+    small = folder / THUMBNAIL
+    thumbnail = small.read_bytes() if small.is_file() and not small.is_symlink() else None
+    click.echo(f"{store().add(folder / CONTENT, card, thumbnail=thumbnail)} is here now.")
+
+
+@models.command()
+@click.argument("chosen", nargs=-1, metavar="[MODEL]...")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def verify(chosen: tuple[str, ...], as_json: bool) -> int:
+    """Compare every byte of the models (all, or those named) with their cards."""
+    names = [find_model(name) for name in chosen] or [item["id"] for item in store().list()]
+    problems: dict[str, str | None] = {}
+    for name in names:
+        try:
+            store().verify(name)
+            problems[name] = None
+        except IntarsiaError as error:
+            problems[name] = error.what
+    if as_json:
+        print_object({"models": problems})
+    else:
+        for name, problem in problems.items():
+            click.echo(problem or f"{name} is whole.")
+    return exit_codes.FAILED if any(problems.values()) else exit_codes.OK
+
+
+@models.command()
+@click.argument("chosen", nargs=-1, required=True, metavar="MODEL...")
+def remove(chosen: tuple[str, ...]) -> None:
+    """Remove models; each is trained again when it is needed again."""
+    for name in [find_model(name) for name in chosen]:
+        if not _removed_by_engine(name):
+            store().remove(name)
+        click.echo(f"{name} is removed.")
+
+
+def _removed_by_engine(name: str) -> bool:
+    """Let a running engine do it, so that it also forgets what it has in memory."""
+    from intarsia_client.client import Client
+
+    try:
+        Endpoint.read(home())
+        client = Client.connect(app="cli", start=False)
+    except EngineError:
+        return False
+    with client:
+        client.remove_model(name)
+    return True
+
+
+def find_model(beginning: str) -> str:
+    """The id of the one model that begins so.
+
+    Raises:
+        InvalidRequest: None or several do.
+    """
+    known = [str(item["id"]) for item in store().list()]
+    if beginning in known:
+        return beginning
+    hits = [name for name in known if name.startswith(beginning)]
+    if len(hits) == 1:
+        return hits[0]
+    problem = "Several models begin" if hits else "No model begins"
+    raise InvalidRequest(
+        f"{problem} with {beginning!r}.",
+        value=beginning,
+        remedy=f"There are: {', '.join(hits or known)}." if known else "There are no models yet.",
+    )
+
+
+def size_text(count: int) -> str:
+    """Bytes in words: ``"12.3 MB"``."""
+    value, unit = float(count), "bytes"
+    for bigger in ("kB", "MB", "GB"):
+        if value < 1000:
+            break
+        value, unit = value / 1000, bigger
+    return f"{value:.0f} {unit}" if unit == "bytes" else f"{value:.1f} {unit}"

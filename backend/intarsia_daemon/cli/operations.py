@@ -1,0 +1,59 @@
+"""``intarsia operations``: what can be done, and with which inputs and parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from intarsia_client import catalog
+from intarsia_daemon.cli.terminal import print_object, print_table
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def operations(name: str | None, as_json: bool) -> None:
+    """List the operations, or describe the one called NAME."""
+    if name is not None:
+        operation = catalog.operation(name)
+        if as_json:
+            print_object(operation.to_dict())
+            return
+        click.echo(f"{operation.title} ({operation.id}, version {operation.version})")
+        click.echo(operation.summary)
+        if operation.trains:
+            click.echo(
+                "It may train a model first; that can be paused and goes on after a restart."
+            )
+        click.echo("\nInputs (--input NAME=FILE[#LAYER]):")
+        for item in operation.inputs:
+            optional = "" if item.required else " (optional)"
+            click.echo(f"  {item.name}{optional}: {item.label}. {item.help}")
+        click.echo("\nParameters (--set NAME=VALUE):")
+        for parameter in operation.parameters:
+            click.echo(f"  {parameter.name} = {written(parameter.default)}   {allowed(parameter)}")
+            click.echo(f"      {parameter.label}. {parameter.help}")
+        return
+    known = catalog.operations()
+    if as_json:
+        print_object({"operations": [operation.to_dict() for operation in known.values()]})
+        return
+    print_table(("name", "what it does"), [(op.id, op.summary) for op in known.values()])
+
+
+def allowed(parameter: Any) -> str:
+    """The values a parameter takes, as a person writes them."""
+    if parameter.kind in ("scalar", "whole"):
+        unit = f" {parameter.unit}" if parameter.unit else ""
+        return f"{parameter.minimum:g} to {parameter.maximum:g}{unit}"
+    if parameter.kind == "choice":
+        return " | ".join(parameter.values())
+    return "true | false"
+
+
+def written(value: Any) -> str:
+    """A default as it is written after ``--set NAME=``."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,222 @@
+"""From result layers to files: a flat PNG, or an OpenRaster document with the layers added."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from intarsia_client.errors import InvalidRequest
+from intarsia_client.schema import Operation, Result, ResultLayer
+from intarsia_daemon import recipes
+from intarsia_daemon.cli.sources import Source
+from intarsia_daemon.documents import openraster, pictures
+from intarsia_daemon.documents.compositing import render
+from intarsia_daemon.documents.document import Document, Layer
+
+SUFFIXES = (".png", ".ora")
+_NUMPY = {"u8": "uint8", "u16": "<u2", "f32": "<f4"}
+
+
+@dataclass(frozen=True)
+class Written:
+    """An output file and what to tell about it."""
+
+    path: Path
+    notes: list[str]
+
+
+def check_target(path: Path, inputs: Sequence[Path] = ()) -> None:
+    """Check an output's name before anything runs.
+
+    Raises:
+        InvalidRequest: Another format, a missing or read-only folder, or an input would be lost.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise InvalidRequest(
+            f"{path}: the output must be a .png or an .ora file.",
+            value=str(path),
+            remedy="Name it with one of these endings.",
+        )
+    if not path.parent.is_dir():
+        raise InvalidRequest(
+            f"{path}: there is no folder {path.parent}.",
+            value=str(path),
+            remedy="Make it first, or name another one.",
+        )
+    if path.is_dir() or not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise InvalidRequest(
+            f"{path} cannot be written.", value=str(path), remedy="Name another place."
+        )
+    if any(path.resolve() == item.resolve() for item in inputs):
+        raise InvalidRequest(
+            f"{path} is also an input; it would be lost.",
+            value=str(path),
+            remedy="Give the output another name.",
+        )
+
+
+def write_output(
+    path: Path,
+    operation: Operation,
+    sources: Sequence[Source],
+    result: Result,
+    *,
+    layers_only: bool = False,
+) -> Written:
+    """Write a result, whole or not at all.
+
+    Args:
+        path: Ends in ``.png`` (flattened) or ``.ora`` (all layers).
+        operation: Says which source is the picture and which the element.
+        sources: The inputs as read.
+        result: What the engine gave back.
+        layers_only: Leave out everything but the result's own layers.
+
+    Raises:
+        OSError: The disk is full, or the folder cannot be written.
+    """
+    scene = _Scene(operation, sources, result)
+    if path.suffix.lower() == ".png":
+        data = scene.png(layers_only)
+    else:
+        data = scene.openraster(layers_only)
+    write_whole(path, data)
+    return Written(path, scene.notes)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file beside its place, flush it to the disk, and move it there."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+class _Scene:
+    """The picture, the element and the results, in the picture's own colours."""
+
+    def __init__(self, operation: Operation, sources: Sequence[Source], result: Result) -> None:
+        self._picture = _by_role(operation, sources, "picture")
+        self._element = _by_role(operation, sources, "element")
+        self._base = self._picture or (sources[0] if sources else None)
+        self._text = recipes.to_text(result.recipe)
+        self.notes: list[str] = []
+        self._icc = self._base.icc if self._base is not None else None
+        self._results = [self._result_layer(layer) for layer in reversed(result.layers)]
+
+    def png(self, layers_only: bool) -> bytes:
+        layers = list(self._results)
+        if not layers_only:
+            shown = [s for s in (self._element, self._picture) if s is not None]
+            layers += [self._input_layer(source) for source in shown]
+        width, height = self._size()
+        dtype = "uint8"
+        if self._base is not None and self._base.array.dtype != np.uint8:
+            dtype = "uint16"
+            if self._base.array.dtype == np.float32:
+                self.notes.append("The float picture was written with 16 bits.")
+        array = render(layers, 0, 0, width, height, dtype=dtype)
+        return pictures.encode_png(array, self._icc, {recipes.PNG_KEY: self._text})
+
+    def openraster(self, layers_only: bool) -> bytes:
+        width, height = self._size()
+        document = Document(width, height, list(self._results), icc=self._icc)
+        if not layers_only:
+            document.layers = self._all_layers()
+        self._tell_changes(document)
+        return openraster.write(document, {recipes.ORA_NAME: self._text.encode("utf-8")})
+
+    def _all_layers(self) -> list[Layer]:
+        """The picture file's own layers, with the element and the results put in."""
+        if self._picture is None:
+            return list(self._results)
+        original = self._picture.document
+        anchor = self._picture.layer
+        if self._element is not None and self._element.document is original:
+            anchor = self._element.layer or anchor
+        layers = _keep(original.layers, anchor, self._results)
+        if self._missing(original):
+            stored = original.merged if original.merged is not None else self._picture.array
+            layers.insert(0 if anchor is None else len(layers), Layer("Flat picture", array=stored))
+        if self._element is not None and self._element.document is not original:
+            layers.insert(0, self._input_layer(self._element))
+        return layers if anchor is not None else [*self._results, *layers]
+
+    def _missing(self, original: Document) -> bool:
+        """Whether layers without pixels had to be left out."""
+        lost = [
+            path for path, layer in original.walk() if layer.array is None and not layer.is_group
+        ]
+        if lost:
+            names = ", ".join(lost[:3])
+            self.notes.append(
+                f"OpenRaster cannot hold {names}; the flat picture stands in for what is lost."
+            )
+        return bool(lost)
+
+    def _tell_changes(self, document: Document) -> None:
+        found = [layer for _, layer in document.walk()]
+        if any(layer.layer_mask is not None for layer in found):
+            self.notes.append("Layer masks were applied: OpenRaster has none.")
+        if any(layer.array is not None and layer.array.dtype == np.float32 for layer in found):
+            self.notes.append("Float layers were written with 16 bits.")
+        if any(layer.blend in ("subtract", "linear-burn", "exclusion") for layer in found):
+            self.notes.append("Some blend modes have no name in OpenRaster and became normal.")
+
+    def _size(self) -> tuple[int, int]:
+        if self._base is not None:
+            return self._base.document.width, self._base.document.height
+        layers = [layer for layer in self._results if layer.array is not None]
+        right = max(layer.x + layer.array.shape[1] for layer in layers if layer.array is not None)
+        bottom = max(layer.y + layer.array.shape[0] for layer in layers if layer.array is not None)
+        return right, bottom
+
+    def _input_layer(self, source: Source) -> Layer:
+        array = source.array
+        if source is not self._base and (source.icc != self._icc):
+            array = source.profile.to_srgb(array) if source.profile is not None else array
+            array = self._own_colors(array)
+        return Layer(source.name, source.x, source.y, array)
+
+    def _result_layer(self, layer: ResultLayer) -> Layer:
+        shape = (layer.height, layer.width, layer.channels)
+        array = np.frombuffer(layer.data, _NUMPY[layer.dtype]).reshape(shape)
+        array = array.astype(array.dtype.newbyteorder("="))
+        if layer.channels == 1:
+            array = pictures.to_rgba(array)
+        return Layer(layer.name, layer.x, layer.y, self._own_colors(array))
+
+    def _own_colors(self, array: np.ndarray) -> np.ndarray:
+        """sRGB to the picture's colours."""
+        profile = self._base.profile if self._base is not None else None
+        return array if profile is None else profile.from_srgb(array)
+
+
+def _by_role(operation: Operation, sources: Sequence[Source], role: str) -> Source | None:
+    for source in sources:
+        if operation.input(source.wish.input).role == role:
+            return source
+    return None
+
+
+def _keep(layers: Sequence[Layer], anchor: Layer | None, results: Sequence[Layer]) -> list[Layer]:
+    """A copy of a layer tree without what has no pixels, the results right above the anchor."""
+    kept: list[Layer] = []
+    for layer in layers:
+        if layer is anchor:
+            kept.extend(results)
+        if layer.children is not None:
+            kept.append(replace(layer, children=_keep(layer.children, anchor, results)))
+        elif layer.array is not None:
+            kept.append(layer)
+    return kept

@@ -1,0 +1,287 @@
+"""``ROLE=FILE[#LAYER]``: from the command line's words to pixels for the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from intarsia_client import wire
+from intarsia_client.errors import InvalidRequest
+from intarsia_client.schema import Input, Operation, Pixels
+from intarsia_daemon.documents.color_profile import ColorProfile, ProfileError
+from intarsia_daemon.documents.compositing import apply_layer_mask, below, flatten, render
+from intarsia_daemon.documents.document import FULL, WIRE_DTYPE, Document, Layer
+from intarsia_daemon.documents.formats import SUFFIXES
+from intarsia_daemon.documents.reading import read_document
+
+BELOW = "below:"
+"""``FILE#below:LAYER`` is everything visible under that layer."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """One ``--input``: which input, which file, which layer of it."""
+
+    input: str
+    path: Path
+    layer: str = ""
+    place: tuple[int, int] | None = None
+    """Where its left upper corner goes on the canvas; None leaves it where it is."""
+
+
+@dataclass
+class Source:
+    """The pixels of one wish: in the file's own colours for writing, in sRGB for the engine."""
+
+    wish: Wish
+    document: Document
+    layer: Layer | None
+    """The layer that was named, if one was."""
+    name: str
+    array: np.ndarray
+    """(H, W, 4) in the file's own colour space, uint8, uint16 or float32."""
+    x: int = 0
+    y: int = 0
+    profile: ColorProfile | None = None
+    """None: the colours are sRGB."""
+    icc: bytes | None = None
+    """What to store with pictures in these colours; None is plain sRGB."""
+    notes: list[str] = field(default_factory=list)
+
+    def pixels(self, wanted: Input) -> Pixels:
+        """What is sent: RGBA in sRGB, or coverage for an area."""
+        array = self.array if self.profile is None else self.profile.to_srgb(self.array)
+        if array.dtype == np.float32:
+            array = np.clip(array, 0, 1)
+        if wanted.role == "area":
+            array = coverage(array)
+        height, width = array.shape[:2]
+        return Pixels(
+            input=self.wish.input,
+            width=width,
+            height=height,
+            channels=1 if array.ndim == 2 else 4,
+            data=np.ascontiguousarray(array).data.cast("B"),
+            dtype=WIRE_DTYPE[array.dtype.name],
+            x=self.x,
+            y=self.y,
+            name=self.name,
+        )
+
+
+def coverage(array: np.ndarray) -> np.ndarray:
+    """(H, W) coverage: the alpha where anything is transparent, otherwise the brightness."""
+    full = FULL[array.dtype.name]
+    if (array[..., 3] < full).any():
+        return np.ascontiguousarray(array[..., 3])
+    values = array[..., :3] @ np.array([0.2126, 0.7152, 0.0722])
+    return np.ascontiguousarray((values if full == 1.0 else np.rint(values)).astype(array.dtype))
+
+
+def parse_wish(text: str) -> Wish:
+    """Read ``ROLE=FILE[#LAYER]``; a ``#`` that belongs to an existing file's name is left alone.
+
+    Raises:
+        InvalidRequest: There is no ``=``, no role or no file.
+    """
+    name, equals, rest = text.partition("=")
+    if not (equals and name.strip() and rest):
+        raise InvalidRequest(
+            f"--input {text!r} is not of the form ROLE=FILE[#LAYER].",
+            value=text,
+            remedy='For example: --input picture=photo.png --input "element=drawing.ora#Cat".',
+        )
+    path, layer = split_layer(rest)
+    return Wish(name.strip(), path, layer)
+
+
+def split_layer(text: str) -> tuple[Path, str]:
+    """``FILE#LAYER`` as a path and a layer's name (empty: none)."""
+    path, layer = text, ""
+    while not Path(path).exists() and "#" in path:
+        path, _, last = path.rpartition("#")
+        layer = f"{last}#{layer}" if layer else last
+    if not Path(path).exists():  # the file is missing: name the likelier part of the text
+        path, _, layer = text.partition("#")
+    return Path(path), layer
+
+
+class SourceReader:
+    """Reads files once, however many layers are taken from them."""
+
+    def __init__(self) -> None:
+        self._documents: dict[Path, Document] = {}
+
+    def read_all(self, operation: Operation, wishes: Sequence[Wish]) -> list[Source]:
+        """The sources for an operation, in the order given.
+
+        Raises:
+            InvalidRequest, FileRejected: An input, a file or a layer is wrong.
+        """
+        sources: list[Source] = []
+        for wish in wishes:
+            wanted = operation.input(wish.input)
+            sources.extend(self._several(wish) if wanted.role == "templates" else [self.read(wish)])
+            if wanted.role != "templates" and sum(s.wish.input == wish.input for s in sources) > 1:
+                raise InvalidRequest(
+                    f"The input {wish.input!r} is given twice.",
+                    value=wish.input,
+                    remedy="Give it once; only templates may be several.",
+                )
+        if len(sources) > wire.MAX_BUFFERS:
+            raise InvalidRequest(
+                f"{len(sources)} pictures are given; at most {wire.MAX_BUFFERS} can be sent.",
+                value=len(sources),
+                remedy="Give fewer.",
+                code="TOO_LARGE",
+            )
+        return sources
+
+    def read(self, wish: Wish) -> Source:
+        """One source.
+
+        Raises:
+            InvalidRequest, FileRejected: The file or the layer is wrong.
+        """
+        document = self._open(wish.path)
+        if not wish.layer:
+            source = _whole(wish, document)
+        else:
+            source = _named(wish, document)
+        if wish.place is not None:
+            source.x, source.y = wish.place
+        source.notes = [f"{wish.path.name}: {note}" for note in source.notes]
+        return source
+
+    def _several(self, wish: Wish) -> list[Source]:
+        """The pictures of a folder, the layers of a group, or the one that is named."""
+        if wish.path.is_dir():
+            files = sorted(p for p in wish.path.iterdir() if p.suffix.lower() in SUFFIXES)
+            if not files:
+                raise InvalidRequest(
+                    f"The folder {wish.path} holds no pictures.",
+                    value=str(wish.path),
+                    remedy="Name a folder with PNG, JPEG, TIFF, WebP or layered files.",
+                )
+            return [self.read(Wish(wish.input, path, wish.layer)) for path in files]
+        first = self.read(wish)
+        if first.layer is None or first.layer.children is None:
+            return [first]
+        return [
+            _from_layer(wish, first.document, layer)
+            for layer in first.layer.children
+            if layer.visible
+        ]
+
+    def _open(self, path: Path) -> Document:
+        key = path.resolve()
+        if key not in self._documents:
+            self._documents[key] = read_document(path)
+        return self._documents[key]
+
+
+def _whole(wish: Wish, document: Document) -> Source:
+    """A file's flat picture."""
+    icc, notes = document.icc, list(document.notes)
+    lone = document.layers[0] if len(document.layers) == 1 else None
+    if (
+        lone is not None
+        and lone.array is not None
+        and lone.array.shape[:2]
+        == (
+            document.height,
+            document.width,
+        )
+    ):
+        plain = lone.opacity == 1 and lone.visible and (lone.x, lone.y) == (0, 0)
+        if plain and lone.layer_mask is None and not lone.foreign:
+            return _source(wish, document, None, wish.path.stem, lone.array, (0, 0), icc, notes)
+    foreign = document.foreign()
+    if foreign and document.merged is not None:
+        array, icc = document.merged, document.merged_icc
+        notes.append(f"The flat picture stored in the file is used, because of {_some(foreign)}.")
+    else:
+        array = flatten(document)
+        if foreign:
+            notes.append(
+                f"Left out, because only the program that wrote it draws it: {_some(foreign)}."
+            )
+    return _source(wish, document, None, wish.path.stem, array, (0, 0), icc, notes)
+
+
+def _named(wish: Wish, document: Document) -> Source:
+    """One layer of a file, or everything below it."""
+    try:
+        return _from_layer(wish, document, document.find(wish.layer))
+    except InvalidRequest as error:
+        if not wish.layer.startswith(BELOW):
+            raise InvalidRequest(
+                f"{wish.path}: {error.what}", value=error.value, remedy=error.remedy
+            ) from None
+    layer = document.find(wish.layer[len(BELOW) :])
+    notes, foreign = list(document.notes), document.foreign()
+    if foreign:
+        notes.append(f"Not drawn as by the program that wrote it: {_some(foreign)}.")
+    name = f"Below {layer.name}"
+    return _source(wish, document, None, name, below(document, layer), (0, 0), document.icc, notes)
+
+
+def _from_layer(wish: Wish, document: Document, layer: Layer) -> Source:
+    icc, notes = layer.icc or document.icc, []
+    if layer.children is not None:
+        width, height = document.width, document.height
+        array = render(layer.children, 0, 0, width, height)
+        place = (0, 0)
+    elif layer.array is None:
+        raise InvalidRequest(
+            f"{wish.path}: {layer.name!r} is {layer.foreign}, which has no pixels of its own.",
+            value=layer.name,
+            remedy="Convert it to a paint layer in the program that wrote it.",
+        )
+    else:
+        array, place = apply_layer_mask(layer), (layer.x, layer.y)
+        if layer.foreign:
+            notes.append(f"{layer.name!r} is {layer.foreign}; its plain pixels are used.")
+    if layer.opacity < 1:
+        notes.append(f"{layer.name!r} is read at full opacity, not at {layer.opacity:.0%}.")
+    return _source(wish, document, layer, layer.name, array, place, icc, notes)
+
+
+def _source(
+    wish: Wish,
+    document: Document,
+    layer: Layer | None,
+    name: str,
+    array: np.ndarray,
+    place: tuple[int, int],
+    icc: bytes | None,
+    notes: list[str],
+) -> Source:
+    source = Source(wish, document, layer, name, array, *place, notes=notes)
+    if icc is None:
+        return source
+    try:
+        profile = ColorProfile(icc)
+    except ProfileError as error:
+        notes.append(f"Read as sRGB: {error}.")
+        return source
+    if profile.space == "GRAY":
+        source.array = profile.to_srgb(array)
+        if not profile.is_srgb:
+            notes.append(f"The gray profile {profile.name!r} was converted to sRGB.")
+        return source
+    source.icc = icc
+    if profile.is_srgb:
+        return source
+    source.profile = profile
+    text = f"The colours were converted from {profile.name!r} to sRGB"
+    exact = array.dtype == np.uint8 or profile.exact
+    notes.append(text + ("." if exact else ", at 8 bits: the profile is a table."))
+    return source
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,0 +1,121 @@
+"""Write what follows from the declarations: catalog.json and docs/operations.md.
+
+``python tools/generate.py`` writes them, ``--check`` only looks and fails if one is stale.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from intarsia_client.schema import Choice, Operation, Parameter, Scalar, Whole
+from intarsia_daemon.cli.operations import allowed, written
+from intarsia_daemon.operation import known_operations
+
+ROOT = Path(__file__).resolve().parent.parent
+CATALOG = Path("backend/intarsia_client/catalog.json")
+PAGE = Path("docs/operations.md")
+
+_HEAD = """\
+<!-- Generated from the declarations in backend/intarsia_daemon/operations by "make docs". -->
+
+# Operations
+
+What can be done to a picture, the same from Krita, from GIMP, from the command line and in batches.
+Every result is one or more new layers. `intarsia operations NAME` prints the same in a terminal.
+"""
+_ROLES = {
+    "picture": "what is edited",
+    "area": "where: a selection or a mask",
+    "element": "what was pasted, with its transparency",
+    "reference": "another picture to take something from",
+    "templates": "several pictures: a folder or a group",
+}
+
+
+def catalog(operations: Sequence[Operation]) -> str:
+    """catalog.json: what clients read when no engine runs."""
+    data = {"operations": [operation.to_dict() for operation in operations]}
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+
+
+def page(operations: Sequence[Operation]) -> str:
+    """docs/operations.md."""
+    return "\n".join([_HEAD, *(_section(operation) for operation in operations)])
+
+
+def _section(operation: Operation) -> str:
+    lines = [f"## {operation.title} (`{operation.id}`)", "", operation.summary]
+    if operation.trains:
+        lines += [
+            "",
+            "It may train a model first: that is said beforehand, can be paused, and goes on after "
+            "a restart.",
+        ]
+    lines += ["", "| input | | what |", "|---|---|---|"]
+    for item in operation.inputs:
+        optional = "" if item.required else ", optional"
+        lines.append(f"| `{item.name}`{optional} | {_ROLES[item.role]} | {_cell(item.help)} |")
+    lines += ["", "| parameter | values | default | what |", "|---|---|---|---|"]
+    for parameter in operation.parameters:
+        lines.append(
+            f"| `{parameter.name}` | {_values(parameter)} | {written(parameter.default)} "
+            f"| **{parameter.label}.** {_cell(_help(parameter))} |"
+        )
+    inputs = " ".join(f"--input {i.name}={i.name}.png" for i in operation.inputs if i.required)
+    lines += ["", "```", f"intarsia run {operation.id} {inputs} --out result.png", "```", ""]
+    return "\n".join(lines)
+
+
+def _values(parameter: Parameter) -> str:
+    if isinstance(parameter, Choice):
+        return ", ".join(f"`{value}`" for value in parameter.values())
+    if isinstance(parameter, (Scalar, Whole)):
+        return allowed(parameter)
+    return "`true`, `false`"
+
+
+def _help(parameter: Parameter) -> str:
+    text = parameter.help
+    if isinstance(parameter, Choice):
+        told = [f"`{o.value}`: {o.help}" for o in parameter.options if o.help]
+        text = " ".join([text, *told])
+    if not parameter.recompute:
+        text += " Changing it is quick."
+    return text
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Write or check the files; 1 when ``--check`` finds a stale one."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="only look")
+    parser.add_argument("--root", type=Path, default=ROOT, help="the tree to write to")
+    options = parser.parse_args(arguments)
+    operations = [registered.declaration for registered in known_operations().values()]
+    stale = []
+    for path, text in ((CATALOG, catalog(operations)), (PAGE, page(operations))):
+        target = options.root / path
+        if target.is_file() and target.read_text("utf-8") == text:
+            continue
+        stale.append(str(path))
+        if not options.check:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, "utf-8")
+            print(f"wrote {path}")
+    if options.check and stale:
+        print(
+            f'{" and ".join(stale)} do not fit the declarations: run "make docs".', file=sys.stderr
+        )
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

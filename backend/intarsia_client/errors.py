@@ -5,6 +5,7 @@ IntarsiaError
 ├── EngineError           the engine cannot be talked to
 │   ├── EngineMissing     it is not installed where this program looks
 │   ├── EngineUnreachable it does not answer, or the connection broke
+│   │   └── EngineNotRunning  there is none; starting one helps
 │   ├── EngineRefused     it answered, but not to us (token, protocol version)
 │   └── ProtocolError     it sent something that is not our protocol
 └── JobError              one job ended without a result
@@ -14,7 +15,7 @@ IntarsiaError
 
 from __future__ import annotations
 
-from typing import Any, Dict, Mapping, Optional
+from typing import Any, Mapping
 
 CODES = (
     "BAD_FRAME",
@@ -53,6 +54,7 @@ class IntarsiaError(Exception):
         action: What a button may do: ``{"label": …, "set": {parameter: value}}`` or
             ``{"label": …, "do": "retry" | "start" | "release" | "log"}``; or None.
         retryable: Whether the same request may succeed when sent again.
+        report: Id under which the engine's log has the rest; empty where there is none.
     """
 
     code = "INTERNAL"
@@ -63,21 +65,23 @@ class IntarsiaError(Exception):
         *,
         value: Any = None,
         remedy: str = "",
-        action: Optional[Mapping[str, Any]] = None,
+        action: Mapping[str, Any] | None = None,
         retryable: bool = False,
-        code: Optional[str] = None,
+        code: str | None = None,
+        report: str = "",
     ) -> None:
-        super().__init__("%s %s" % (what, remedy) if remedy else what)
+        super().__init__(f"{what} {remedy}" if remedy else what)
         self.what = what
         self.value = value
         self.remedy = remedy
         self.action = dict(action) if action else None
         self.retryable = retryable
+        self.report = report
         if code is not None:
             self.code = code
 
-    def to_dict(self) -> Dict[str, Any]:
-        """The fields as sent in a ``failed`` or ``refused`` message."""
+    def to_dict(self) -> dict[str, Any]:
+        """The fields that ``failed`` and ``refused`` share (``report`` is only in ``failed``)."""
         return {
             "code": self.code,
             "what": self.what,
@@ -108,6 +112,19 @@ class EngineUnreachable(EngineError):
     """The engine does not answer, or the connection broke."""
 
     code = "NOT_FOUND"
+
+
+class EngineNotRunning(EngineUnreachable):
+    """No engine is running; one can be started."""
+
+    def __init__(self, what: str, *, value: Any = None) -> None:
+        super().__init__(
+            what,
+            value=value,
+            remedy='Start it with "intarsia serve".',
+            action={"label": "Start the engine", "do": "start"},
+            retryable=True,
+        )
 
 
 class EngineRefused(EngineError):
@@ -147,4 +164,5 @@ def from_dict(data: Mapping[str, Any], kind: Any = JobFailed) -> IntarsiaError:
         action=data.get("action"),
         retryable=bool(data.get("retryable")),
         code=str(data.get("code") or "INTERNAL"),
+        report=str(data.get("report") or ""),
     )

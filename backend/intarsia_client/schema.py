@@ -9,7 +9,7 @@ touches every front end.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Mapping, Sequence, Union
 
 from intarsia_client.errors import InvalidRequest
 
@@ -66,12 +66,11 @@ class Scalar:
         """Return the value as a float, or raise `InvalidRequest` naming the range."""
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise InvalidRequest(
-                "%s must be a number, got %r." % (self.name, value), value=value, remedy=self._range()
+                f"{self.name} must be a number, got {value!r}.", value=value, remedy=self._range()
             )
         if not self.minimum <= value <= self.maximum:  # also refuses nan
             raise InvalidRequest(
-                "%s must lie in [%g, %g]%s, got %g."
-                % (self.name, self.minimum, self.maximum, " " + self.unit if self.unit else "", value),
+                f"{self.name} must lie in {self._interval()}, got {value}.",
                 value=value,
                 remedy=self._range(),
             )
@@ -83,15 +82,15 @@ class Scalar:
             return self.check(float(text))
         except ValueError:
             raise InvalidRequest(
-                "%s must be a number, got %r." % (self.name, text), value=text, remedy=self._range()
+                f"{self.name} must be a number, got {text!r}.", value=text, remedy=self._range()
             ) from None
 
     def _range(self) -> str:
-        return "Use a number from %g to %g; the usual value is %g." % (
-            self.minimum,
-            self.maximum,
-            self.default,
-        )
+        span = f"Use a number from {self.minimum:g} to {self.maximum:g}"
+        return f"{span}; the usual value is {self.default:g}."
+
+    def _interval(self) -> str:
+        return f"[{self.minimum:g}, {self.maximum:g}] {self.unit}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -113,14 +112,13 @@ class Whole:
         """Return the value as an int, or raise `InvalidRequest` naming the range."""
         if isinstance(value, bool) or not isinstance(value, int):
             raise InvalidRequest(
-                "%s must be a whole number, got %r." % (self.name, value),
+                f"{self.name} must be a whole number, got {value!r}.",
                 value=value,
                 remedy=self._range(),
             )
         if not self.minimum <= value <= self.maximum:
             raise InvalidRequest(
-                "%s must lie in [%d, %d]%s, got %d."
-                % (self.name, self.minimum, self.maximum, " " + self.unit if self.unit else "", value),
+                f"{self.name} must lie in {self._interval()}, got {value}.",
                 value=value,
                 remedy=self._range(),
             )
@@ -132,17 +130,17 @@ class Whole:
             return self.check(int(text))
         except ValueError:
             raise InvalidRequest(
-                "%s must be a whole number, got %r." % (self.name, text),
+                f"{self.name} must be a whole number, got {text!r}.",
                 value=text,
                 remedy=self._range(),
             ) from None
 
     def _range(self) -> str:
-        return "Use a whole number from %d to %d; the usual value is %d." % (
-            self.minimum,
-            self.maximum,
-            self.default,
-        )
+        span = f"Use a whole number from {self.minimum} to {self.maximum}"
+        return f"{span}; the usual value is {self.default}."
+
+    def _interval(self) -> str:
+        return f"[{self.minimum}, {self.maximum}] {self.unit}".rstrip()
 
 
 @dataclass(frozen=True)
@@ -161,7 +159,7 @@ class Choice:
     name: str
     label: str
     help: str
-    options: Tuple[Option, ...]
+    options: tuple[Option, ...]
     default: str
     recompute: bool = True
     advanced: bool = False
@@ -170,10 +168,10 @@ class Choice:
     def __post_init__(self) -> None:
         if self.default not in self.values():
             raise ValueError(
-                "%s: the default %r is none of %s." % (self.name, self.default, self.values())
+                f"{self.name}: the default {self.default!r} is none of {self.values()}."
             )
 
-    def values(self) -> List[str]:
+    def values(self) -> list[str]:
         """The values as sent, in the order shown."""
         return [option.value for option in self.options]
 
@@ -182,9 +180,9 @@ class Choice:
         if value not in self.values():
             names = ", ".join(self.values())
             raise InvalidRequest(
-                "%s must be one of %s, got %r." % (self.name, names, value),
+                f"{self.name} must be one of {names}, got {value!r}.",
                 value=value,
-                remedy="Choose one of: %s." % names,
+                remedy=f"Choose one of: {names}.",
             )
         return value
 
@@ -212,7 +210,7 @@ class Toggle:
         """Return the value, or raise `InvalidRequest`."""
         if not isinstance(value, bool):
             raise InvalidRequest(
-                "%s must be yes or no, got %r." % (self.name, value),
+                f"{self.name} must be yes or no, got {value!r}.",
                 value=value,
                 remedy="Use true or false.",
             )
@@ -241,8 +239,8 @@ class Operation:
     """The Run button: ``"Harmonize the element"``."""
     summary: str
     """One sentence; the first line of the function's docstring."""
-    inputs: Tuple[Input, ...]
-    parameters: Tuple[Parameter, ...]
+    inputs: tuple[Input, ...]
+    parameters: tuple[Parameter, ...]
     version: int = 1
     """Grows when the same recipe would give another picture."""
     trains: bool = False
@@ -256,7 +254,7 @@ class Operation:
         """The parameter of that name; `InvalidRequest` lists the names there are."""
         return self._named(self.parameters, name, "parameter")
 
-    def check(self, inputs: Sequence[str], parameters: Mapping[str, Any]) -> Dict[str, Any]:
+    def check(self, inputs: Sequence[str], parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Check a request and fill in the defaults.
 
         Args:
@@ -274,9 +272,15 @@ class Operation:
         for name in parameters:
             self.parameter(name)
         for wanted in self.inputs:
+            if wanted.role != "templates" and list(inputs).count(wanted.name) > 1:
+                raise InvalidRequest(
+                    f"{self.title} takes one {wanted.name!r} ({wanted.label}), got several.",
+                    value=list(inputs).count(wanted.name),
+                    remedy="Give only one.",
+                )
             if wanted.required and wanted.name not in inputs:
                 raise InvalidRequest(
-                    "%s needs the input %r (%s)." % (self.title, wanted.name, wanted.label),
+                    f"{self.title} needs the input {wanted.name!r} ({wanted.label}).",
                     value=None,
                     remedy=wanted.help,
                 )
@@ -288,12 +292,12 @@ class Operation:
                 return item
         names = ", ".join(item.name for item in items) or "none"
         raise InvalidRequest(
-            "%s has no %s named %r." % (self.title, what, name),
+            f"{self.title} has no {what} named {name!r}.",
             value=name,
-            remedy="It has: %s." % names,
+            remedy=f"It has: {names}.",
         )
 
-    def to_dict(self) -> Dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON and for the wire."""
         return asdict(self)
 
@@ -311,9 +315,9 @@ def _parameter(data: Mapping[str, Any]) -> Parameter:
     kind = data["kind"]
     if kind not in _KINDS:
         raise InvalidRequest(
-            "This release does not know the parameter kind %r." % (kind,),
+            f"This release does not know the parameter kind {kind!r}.",
             value=kind,
-            remedy="Update the plug-in: run \"intarsia plugins install\" again.",
+            remedy='Update the plug-in: run "intarsia plugins install" again.',
         )
     if kind == "choice":
         data = dict(data, options=tuple(_build(Option, item) for item in data["options"]))
@@ -372,13 +376,13 @@ class ResultLayer:
 class Result:
     """What a finished job gives back."""
 
-    layers: Tuple[ResultLayer, ...]
-    recipe: Dict[str, Any]
-    """Operation, version, parameters, seed, input hashes, model hash, software: repeats the edit."""
-    metrics: Dict[str, float] = field(default_factory=dict)
-    seconds: Dict[str, float] = field(default_factory=dict)
+    layers: tuple[ResultLayer, ...]
+    recipe: dict[str, Any]
+    """Operation, version, parameters, seed, input and model hashes, software: repeats the edit."""
+    metrics: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
     """Wall time per phase."""
-    notes: Tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     """Sentences for the artist, e.g. what was made smaller to fit."""
 
 
@@ -390,9 +394,9 @@ class Progress:
     """In the artist's words: ``"Training, stage 2 of 3"``."""
     step: int
     total: int
-    seconds_left: Optional[float] = None
-    numbers: Dict[str, float] = field(default_factory=dict)
-    preview: Optional[ResultLayer] = None
+    seconds_left: float | None = None
+    numbers: dict[str, float] = field(default_factory=dict)
+    preview: ResultLayer | None = None
     """A picture of the present state, at most 256 px a side."""
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any, Sequence
 
 from intarsia_client.errors import InvalidRequest, ProtocolError
 from intarsia_client.schema import ITEM_BYTES
@@ -24,7 +24,10 @@ HEADER_LIMIT = 64 * 1024
 REPLY_LIMIT = 256 * 1024
 """Bytes of a header towards a client."""
 MAX_BUFFERS = 32
+MAX_DEPTH = 16
+"""Levels of maps and lists in a header, the header itself included."""
 MAX_SIDE = 65535
+ENCODINGS = ("raw", "zlib")
 DEFLATE_FROM = 64 * 1024
 """Bytes from which a 1-channel buffer is deflated."""
 
@@ -70,27 +73,34 @@ class Message:
     """One message: its kind, its header and its raw buffers."""
 
     kind: str
-    header: Dict[str, Any] = field(default_factory=dict)
-    buffers: Tuple[Any, ...] = ()
+    header: dict[str, Any] = field(default_factory=dict)
+    buffers: tuple[Any, ...] = ()
 
 
-def pack(message: Message) -> List[Any]:
+def pack(message: Message, limit: int = REPLY_LIMIT) -> list[Any]:
     """Frames of a message, ready for a multipart send.
 
     Raises:
-        InvalidRequest: The header is larger than `REPLY_LIMIT` or there are too many buffers.
+        InvalidRequest: The header is larger than ``limit`` or cannot be written, or there are too
+            many buffers.
     """
-    header = msgpack.packb(message.header, use_bin_type=True)
-    if len(header) > REPLY_LIMIT:
+    try:
+        header: Any = msgpack.packb(message.header, use_bin_type=True)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise InvalidRequest(
-            "A message header may have %d bytes, this one has %d." % (REPLY_LIMIT, len(header)),
+            f"A {message.kind} request cannot be sent as it is ({error}).",
+            remedy="Use numbers, texts, lists and maps with text keys.",
+        ) from None
+    if len(header) > limit:
+        raise InvalidRequest(
+            f"A message header may have {limit} bytes, this one has {len(header)}.",
             value=len(header),
             remedy="Send large data as buffers.",
             code="TOO_LARGE",
         )
     if len(message.buffers) > MAX_BUFFERS:
         raise InvalidRequest(
-            "A message may carry %d buffers, this one has %d." % (MAX_BUFFERS, len(message.buffers)),
+            f"A message may carry {MAX_BUFFERS} buffers, this one has {len(message.buffers)}.",
             value=len(message.buffers),
             remedy="Send fewer layers at once.",
             code="TOO_LARGE",
@@ -111,27 +121,43 @@ def unpack(frames: Sequence[Any], limit: int = REPLY_LIMIT) -> Message:
     major, code = frames[0][2], frames[0][3]
     if major != PROTOCOL[0]:
         raise ProtocolError(
-            "The other side speaks protocol %d, this side %d." % (major, PROTOCOL[0]),
+            f"The other side speaks protocol {major}, this side {PROTOCOL[0]}.",
             value=major,
             remedy="Update the older of the two: engine and plug-ins come from one release.",
             code="UNSUPPORTED_VERSION",
         )
     if code not in NAMES:
-        raise ProtocolError("A message of the unknown kind %d arrived." % code, value=code)
+        raise ProtocolError(f"A message of the unknown kind {code} arrived.", value=code)
     if len(frames[1]) > limit:
-        raise ProtocolError("A header of %d bytes is over the limit." % len(frames[1]), value=limit)
+        raise ProtocolError(f"A header of {len(frames[1])} bytes is over the limit.", value=limit)
     if len(frames) - 2 > MAX_BUFFERS:
-        raise ProtocolError("A message with %d buffers arrived." % (len(frames) - 2), value=MAX_BUFFERS)
+        raise ProtocolError(f"A message with {len(frames) - 2} buffers arrived.", value=MAX_BUFFERS)
     try:
         header = msgpack.unpackb(bytes(frames[1]), raw=False, strict_map_key=True, max_ext_len=0)
     except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
-        raise ProtocolError("A header could not be read (%s)." % type(error).__name__) from None
+        raise ProtocolError(f"A header could not be read ({type(error).__name__}).") from None
     if not isinstance(header, dict):
-        raise ProtocolError("A header must be a map, got %s." % type(header).__name__)
+        raise ProtocolError(f"A header must be a map, got {type(header).__name__}.")
+    _check_plain(header, MAX_DEPTH)
     return Message(NAMES[code], header, tuple(frames[2:]))
 
 
-def describe(item: Any, data: Any, encoding: str) -> Dict[str, Any]:
+def _check_plain(value: Any, depth: int) -> None:
+    """Refuse what the protocol leaves out: deep nesting, keys that are no text, extension types."""
+    if isinstance(value, (dict, list)):
+        if depth == 0:
+            raise ProtocolError(
+                f"A header is nested deeper than {MAX_DEPTH} levels.", value=MAX_DEPTH
+            )
+        if isinstance(value, dict) and not all(isinstance(key, str) for key in value):
+            raise ProtocolError("The keys of a header must be texts.")
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_plain(item, depth - 1)
+    elif not isinstance(value, (str, bytes, int, float, type(None))):  # a bool is an int
+        raise ProtocolError(f"A header holds a value of the type {type(value).__name__}.")
+
+
+def describe(item: Any, encoding: str) -> dict[str, Any]:
     """The description of one buffer; ``item`` is a `Pixels` or a `ResultLayer`."""
     return {
         "name": item.name,
@@ -147,32 +173,57 @@ def describe(item: Any, data: Any, encoding: str) -> Dict[str, Any]:
     }
 
 
-def encode_buffers(items: Sequence[Any]) -> Tuple[List[Dict[str, Any]], List[Any]]:
+def encode_buffers(items: Sequence[Any]) -> tuple[list[dict[str, Any]], list[Any]]:
     """Descriptions and raw frames for `Pixels` or `ResultLayer` objects.
 
     Raises:
-        InvalidRequest: A buffer's length does not fit its size.
+        InvalidRequest: A size, a sample type or a buffer's length is wrong.
     """
     descriptions, frames = [], []
     for item in items:
-        view = memoryview(item.data)
-        wanted = item.width * item.height * item.channels * ITEM_BYTES[item.dtype]
-        if view.nbytes != wanted:
-            raise InvalidRequest(
-                "%dx%d with %d channels of %s needs %d bytes, got %d."
-                % (item.width, item.height, item.channels, item.dtype, wanted, view.nbytes),
-                value=view.nbytes,
-                remedy="Send whole rows without padding.",
-            )
-        encoding, data = "raw", item.data
-        if item.channels == 1 and wanted >= DEFLATE_FROM:
-            encoding, data = "zlib", zlib.compress(view, 1)
-        descriptions.append(describe(item, data, encoding))
+        encoding, data = "raw", _whole_buffer(item)
+        if item.channels == 1 and data.nbytes >= DEFLATE_FROM:
+            encoding, data = "zlib", zlib.compress(data, 1)
+        descriptions.append(describe(item, encoding))
         frames.append(data)
     return descriptions, frames
 
 
-def check_buffer(description: Any, frame: Any) -> Dict[str, Any]:
+def _whole_buffer(item: Any) -> memoryview:
+    """The bytes of a `Pixels` or `ResultLayer`, checked against its size, not copied."""
+    sides = [item.width, item.height]
+    if not all(isinstance(side, int) and 1 <= side <= MAX_SIDE for side in sides):
+        raise InvalidRequest(
+            f"A layer may be 1 to {MAX_SIDE} pixels a side, got {item.width}x{item.height}.",
+            value=sides,
+            remedy="Use a smaller or a larger layer.",
+        )
+    if item.channels not in (1, 4) or item.dtype not in tuple(ITEM_BYTES):
+        raise InvalidRequest(
+            "Pixels have 1 or 4 channels of u8, u16 or f32; "
+            f"got {item.channels!r} of {item.dtype!r}.",
+            value=[item.channels, item.dtype],
+            remedy="Convert the layer first.",
+        )
+    wanted = item.width * item.height * item.channels * ITEM_BYTES[item.dtype]
+    try:
+        view = memoryview(item.data).cast("B")
+    except TypeError:
+        raise InvalidRequest(
+            f"Pixels must lie in one contiguous piece of bytes, got {type(item.data).__name__}.",
+            remedy="Give bytes, a bytearray or a contiguous array.",
+        ) from None
+    if view.nbytes != wanted:
+        raise InvalidRequest(
+            f"{item.width}x{item.height} with {item.channels} channels of {item.dtype} needs "
+            f"{wanted} bytes, got {view.nbytes}.",
+            value=view.nbytes,
+            remedy="Send whole rows without padding.",
+        )
+    return view
+
+
+def check_buffer(description: Any, frame: Any) -> dict[str, Any]:
     """Check one description against its frame before anything is allocated.
 
     Returns:
@@ -187,34 +238,37 @@ def check_buffer(description: Any, frame: Any) -> Dict[str, Any]:
     for key in ("width", "height", "channels", "nbytes", "x", "y"):
         value = description.get(key)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise ProtocolError("%s must be a whole number." % key, value=value, code="BAD_REQUEST")
+            raise ProtocolError(f"{key} must be a whole number.", value=value, code="BAD_REQUEST")
     width, height, channels = (description[k] for k in ("width", "height", "channels"))
     dtype, encoding = description.get("dtype"), description.get("encoding")
     if not (1 <= width <= MAX_SIDE and 1 <= height <= MAX_SIDE):
         raise ProtocolError(
-            "A layer may be 1 to %d pixels a side, got %dx%d." % (MAX_SIDE, width, height),
+            f"A layer may be 1 to {MAX_SIDE} pixels a side, got {width}x{height}.",
             value=[width, height],
             code="BAD_REQUEST",
         )
-    if channels not in (1, 4) or dtype not in ITEM_BYTES or encoding not in ("raw", "zlib"):
+    if channels not in (1, 4) or dtype not in tuple(ITEM_BYTES) or encoding not in ENCODINGS:
         raise ProtocolError(
             "Channels, dtype and encoding must be 1 or 4, u8/u16/f32, raw or zlib.",
             value=[channels, str(dtype), str(encoding)],
             code="BAD_REQUEST",
         )
+    for key in ("name", "input"):
+        if not isinstance(description.get(key, ""), str):
+            raise ProtocolError(f"{key} must be a text.", code="BAD_REQUEST")
     nbytes = width * height * channels * ITEM_BYTES[dtype]
     length = memoryview(frame).nbytes
     if description["nbytes"] != nbytes or (encoding == "raw" and length != nbytes):
         raise ProtocolError(
-            "%dx%d with %d channels of %s needs %d bytes; described are %d, sent %d."
-            % (width, height, channels, dtype, nbytes, description["nbytes"], length),
+            f"{width}x{height} with {channels} channels of {dtype} needs {nbytes} bytes; "
+            f"described are {description['nbytes']}, sent {length}.",
             value=length,
             code="BAD_REQUEST",
         )
     return description
 
 
-def inflate(description: Dict[str, Any], frame: Any) -> Any:
+def inflate(description: dict[str, Any], frame: Any) -> Any:
     """The raw bytes of a checked buffer.
 
     Raises:
@@ -224,9 +278,10 @@ def inflate(description: Dict[str, Any], frame: Any) -> Any:
         return frame
     decoder = zlib.decompressobj()
     try:
-        data = decoder.decompress(bytes(frame), description["nbytes"])
+        # room for one byte more than described, so that a whole stream always reaches its end
+        data = decoder.decompress(frame, description["nbytes"] + 1)
     except zlib.error as error:
-        raise ProtocolError("A deflated buffer is broken (%s)." % error, code="BAD_REQUEST") from None
-    if len(data) != description["nbytes"] or decoder.unconsumed_tail:
+        raise ProtocolError(f"A deflated buffer is broken ({error}).", code="BAD_REQUEST") from None
+    if len(data) != description["nbytes"] or not decoder.eof or decoder.unused_data:
         raise ProtocolError("A deflated buffer has another size than it says.", code="BAD_REQUEST")
     return data

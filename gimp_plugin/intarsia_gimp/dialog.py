@@ -1,0 +1,465 @@
+"""The dialog of one operation: settings, expected time, progress, the result to keep or to discard.
+
+It is GIMP's own `ProcedureDialog` (settings can be saved, loaded and reset), kept open while the
+job runs: the Run button turns into Cancel, then into Keep. Nothing blocks; see `intarsia_gimp.work`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Sequence
+
+from gi.repository import Gimp, GimpUi, GLib, GObject, Gtk
+
+from intarsia_client import wording
+from intarsia_client.errors import EngineError, IntarsiaError, JobCancelled
+from intarsia_client.schema import Choice, Operation, Progress, Result, Scalar
+from intarsia_gimp import arguments, canvas, pictures, placement
+from intarsia_gimp.panels import (
+    ProblemPanel,
+    ProgressPanel,
+    name_for_readers,
+    show_log,
+    text_label,
+    use_style,
+)
+from intarsia_gimp.problems import as_error, failure, success
+from intarsia_gimp.texts import tr
+from intarsia_gimp.work import Link, Run, in_background
+
+PICTURE_SIDE = 288
+ESTIMATE_AFTER_MS = 250
+IDLE, RUNNING, RESULT = "idle", "running", "result"
+
+
+class OperationDialog:
+    """One run of one operation, from its settings to the new layer."""
+
+    def __init__(
+        self,
+        procedure: Any,
+        config: Any,
+        operation: Operation,
+        image: Any,
+        drawables: Sequence[Any],
+    ) -> None:
+        self._procedure, self._config, self._operation = procedure, config, operation
+        self._image, self._drawables = image, drawables
+        self._link, self._loop = Link(), GLib.MainLoop()
+        self._state = IDLE
+        self._outcome: Any = None
+        self._sources: canvas.Sources | None = None
+        self._place: placement.Place | None = None
+        self._run: Run | None = None
+        self._job = ""
+        self._result: Result | None = None
+        self._preview: placement.Preview | None = None
+        self._before: Any = None
+        self._after: Any = None
+        self._estimate_timer = 0
+        self._estimate_number = 0
+        GimpUi.init("intarsia")
+        use_style()
+        self._dialog = GimpUi.ProcedureDialog.new(procedure, config, tr(operation.title))
+        self._build()
+
+    def run(self) -> Any:
+        """Show the dialog until it is closed; returns the values for GIMP."""
+        self._dialog.show()
+        self._look()
+        self._picture.set_from_pixbuf(self._thumbnail())
+        while self._outcome is None:
+            self._set_state(IDLE)
+            if not self._dialog.run():
+                self._outcome = failure(self._procedure, JobCancelled("closed"))
+                break
+            if self._start():
+                self._loop.run()
+        self._dialog.destroy()
+        self._link.drop()
+        return self._outcome
+
+    # --- the window ---------------------------------------------------------------------------
+
+    def _build(self) -> None:
+        dialog = self._dialog
+        self._picture = name_for_readers(Gtk.Image(), tr("Preview"))
+        frame = Gtk.Frame()
+        frame.set_valign(Gtk.Align.START)
+        self._room = pictures.fitted_size(
+            self._image.get_width(), self._image.get_height(), (PICTURE_SIDE, PICTURE_SIDE)
+        )
+        frame.set_size_request(PICTURE_SIDE + 8, max(self._room[1], PICTURE_SIDE // 2) + 8)
+        frame.add(self._picture)
+        self._compare = Gtk.CheckButton(label=tr("Show the result"))
+        self._compare.connect("toggled", self._guard(self._show_result))
+        self._compare.set_no_show_all(True)
+        left = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6)
+        left.pack_start(frame, False, False, 0)
+        left.pack_start(self._compare, False, False, 0)
+        self._settings = self._build_settings()
+        self._expected = text_label(dim=True, width=44)
+        self._start_link = Gtk.Button(label=tr("Start the engine now"))
+        self._start_link.set_relief(Gtk.ReliefStyle.NONE)
+        self._start_link.set_halign(Gtk.Align.START)
+        self._start_link.set_no_show_all(True)
+        self._start_link.connect("clicked", self._guard(lambda *_: self._estimate(start=True)))
+        self._reads = text_label(width=44)
+        right = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=10)
+        right.pack_start(
+            text_label(tr(self._operation.summary), dim=True, width=44), False, False, 0
+        )
+        right.pack_start(self._reads, False, False, 0)
+        right.pack_start(self._settings, False, False, 0)
+        right.pack_end(self._start_link, False, False, 0)
+        right.pack_end(self._expected, False, False, 0)
+        columns = Gtk.Box(spacing=16)
+        columns.pack_start(left, False, False, 0)
+        columns.pack_start(right, True, True, 0)
+        self._progress = ProgressPanel(self._pause)
+        self._problem = ProblemPanel(self._guard(self._repair))
+        self._message = text_label(width=72)
+        self._message.set_no_show_all(True)
+        area = dialog.get_content_area()
+        area.set_spacing(10)
+        for index, widget in enumerate(
+            (columns, self._progress.widget, self._message, self._problem.widget)
+        ):
+            area.pack_start(widget, index == 0, True, 0)
+            area.reorder_child(widget, index)
+        columns.show_all()
+        self._go = dialog.get_widget_for_response(Gtk.ResponseType.OK)
+        self._leave = dialog.get_widget_for_response(Gtk.ResponseType.CANCEL)
+        self._presets = [c for c in area.get_children() if isinstance(c, Gtk.ButtonBox)]
+        row = self._go.get_parent().get_children()
+        self._others = [b for b in row if b not in (self._go, self._leave)]
+        dialog.connect("response", self._guard(self._respond))
+        dialog.connect("delete-event", lambda *_: True)
+        dialog.connect("focus-in-event", self._guard(lambda *_: self._look()))
+        self._config.connect("notify", self._guard(self._settings_changed))
+
+    def _build_settings(self) -> Any:
+        first, advanced = arguments.split_advanced(self._operation)
+        box = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=8)
+        for name in first:
+            box.pack_start(self._control(name), False, False, 0)
+        folded = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=8)
+        folded.set_margin_start(12)
+        folded.set_margin_top(6)
+        for name in advanced:
+            folded.pack_start(self._control(name), False, False, 0)
+        expander = GimpUi.prop_expander_new(self._config, arguments.ADVANCED, tr("Advanced"))
+        expander.add(folded)
+        box.pack_start(expander, False, False, 0)
+        return box
+
+    def _control(self, name: str) -> Any:
+        """GIMP's own widget for an argument, bound to the settings."""
+        by_name = {arguments.argument_name(p.name): p for p in self._operation.parameters}
+        parameter = by_name.get(name)
+        if isinstance(parameter, Scalar):
+            widget = self._dialog.get_scale_entry(name, 1.0)
+            for child in widget.get_children():
+                if isinstance(child, Gtk.Scale):
+                    child.connect("scroll-event", _only_with_focus)
+        else:
+            widget = self._dialog.get_widget(name, GObject.TYPE_NONE)
+        if parameter is not None:
+            widget.set_tooltip_text(_help_of(parameter))
+            name_for_readers(widget, arguments.label_of(parameter))
+        return widget
+
+    def _set_state(self, state: str) -> None:
+        self._state = state
+        idle = state == IDLE
+        self._settings.set_sensitive(idle)
+        for widget in self._presets + self._others:
+            widget.set_visible(idle)
+        help_button = self._dialog.get_widget_for_response(Gtk.ResponseType.HELP)
+        if help_button is not None:
+            help_button.hide()
+        can_leave = state != RUNNING or self._operation.trains
+        self._leave.set_visible(can_leave)
+        labels = {
+            IDLE: (tr(self._operation.verb), tr("Close")),
+            RUNNING: (tr("Cancel"), tr("Run in the background")),
+            RESULT: (tr("Keep"), tr("Discard")),
+        }
+        for button, label in zip((self._go, self._leave), labels[state]):
+            button.set_label(label)
+        self._go.set_sensitive(not idle or self._sources is not None)
+        self._compare.set_visible(state == RESULT)
+        self._message.set_visible(state == RESULT)
+        self._expected.set_visible(idle)
+        self._start_link.hide()
+        if idle:
+            self._progress.stop()
+            self._ask_estimate()
+
+    # --- what will be read --------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """Find the inputs again; the artist may have changed the selection meanwhile."""
+        if self._state != IDLE:
+            return
+        had = self._sources
+        try:
+            self._sources = canvas.find_sources(self._image, self._drawables, self._operation)
+        except IntarsiaError as error:
+            self._sources = None
+            self._reads.set_text("")
+            self._problem.show(error)
+        else:
+            if had is None:
+                self._problem.hide()
+            self._reads.set_text(canvas.describe(self._sources, self._operation))
+        self._go.set_sensitive(self._sources is not None)
+        if self._sources is not None and (
+            had is None or had.rectangles != self._sources.rectangles
+        ):
+            self._ask_estimate()
+
+    def _settings_changed(self, *_: Any) -> None:
+        if self._state == IDLE:
+            if self._sources is not None:
+                self._problem.hide()
+            self._ask_estimate()
+
+    def _thumbnail(self) -> Any:
+        return self._image.get_thumbnail(*self._room, Gimp.PixbufTransparency.SMALL_CHECKS)
+
+    # --- expected time ------------------------------------------------------------------------
+
+    def _ask_estimate(self) -> None:
+        if self._estimate_timer:
+            GLib.source_remove(self._estimate_timer)
+        self._estimate_timer = GLib.timeout_add(ESTIMATE_AFTER_MS, self._estimate_now)
+
+    def _estimate_now(self) -> bool:
+        self._estimate_timer = 0
+        self._estimate(start=False)
+        return False
+
+    def _estimate(self, start: bool) -> None:
+        if self._state != IDLE or self._sources is None:
+            return
+        self._estimate_number += 1
+        number, sizes = self._estimate_number, self._sources.sizes()
+        values, _ = arguments.values_of(self._config, self._operation)
+        if start:
+            self._start_link.hide()
+            self._expected.set_text(tr("Starting the engine…"))
+
+        def ask() -> dict[str, Any]:
+            return self._link.client(start).estimate(self._operation.id, values, sizes)
+
+        in_background(
+            ask,
+            lambda answer: self._show_estimate(number, answer),
+            lambda error: self._no_estimate(number, error, start),
+        )
+
+    def _show_estimate(self, number: int, answer: dict[str, Any]) -> None:
+        if number != self._estimate_number or self._state != IDLE:
+            return
+        seconds, text = answer.get("seconds"), tr(str(answer.get("text") or ""))
+        time = wording.duration(seconds) if isinstance(seconds, (int, float)) else ""
+        words = [tr("Expected time: %s.") % time if time else "", text]
+        self._expected.set_text(" ".join(word for word in words if word))
+        self._start_link.hide()
+
+    def _no_estimate(self, number: int, error: IntarsiaError, asked: bool) -> None:
+        if number != self._estimate_number or self._state != IDLE:
+            return
+        if isinstance(error, EngineError):
+            self._link.drop()
+            self._expected.set_text(tr("The engine starts with the first run."))
+            self._start_link.show()
+        else:
+            self._expected.set_text("")
+        if asked:
+            self._problem.show(error)
+
+    # --- the job ------------------------------------------------------------------------------
+
+    def _start(self) -> bool:
+        """Read the pixels and send them; False where a problem is shown instead."""
+        self._problem.hide()
+        try:
+            values, seed = arguments.values_of(self._config, self._operation)
+            sources = canvas.find_sources(self._image, self._drawables, self._operation)
+            self._place = placement.place_of(sources)
+            inputs = canvas.read(sources, self._operation)
+        except Exception as error:
+            self._problem.show(as_error(error))
+            return False
+        self._set_state(RUNNING)
+        self._leave.set_sensitive(False)
+        self._progress.start(tr("Sending the picture to the engine…"), self._operation.trains)
+        self._run = Run(
+            self._link,
+            on_accepted=self._guard(self._accepted),
+            on_progress=self._guard(self._progressed),
+            on_event=self._guard(self._event),
+            on_result=self._guard(self._finished),
+            on_error=self._guard(self._failed),
+        )
+        self._run.start(self._operation, inputs, values, seed, self._image.get_name())
+        return True
+
+    def _accepted(self, job: str) -> None:
+        self._job = job
+        self._leave.set_sensitive(True)
+        self._progress.say(tr("Waiting for its turn…"))
+        if self._operation.trains and self._place is not None:
+            placement.remember(self._place, job)
+
+    def _progressed(self, progress: Progress) -> None:
+        if self._state != RUNNING:
+            return
+        self._progress.update(progress)
+        if progress.preview is not None:
+            preview = pictures.pixbuf_of(progress.preview)
+            self._picture.set_from_pixbuf(pictures.fitted(preview, self._room))
+
+    def _event(self, kind: str) -> None:
+        if kind == "paused":
+            self._progress.say(tr("Paused."))
+        elif kind == "requeued":
+            self._progress.say(tr("The engine had to start again; the work goes on where it was."))
+        elif kind == "disconnected":
+            self._progress.say(tr("The connection to the engine broke; trying again…"))
+
+    def _finished(self, result: Result) -> None:
+        assert self._place is not None
+        self._progress.stop()
+        self._result = result
+        self._preview = placement.Preview(self._place, result.layers)
+        self._set_state(RESULT)
+        words = [tr("This is how it looks in the picture. Keep the new layer?")]
+        if self._preview.image is None:
+            words = [tr("The image was closed meanwhile. Keep opens the result as a new image.")]
+        else:
+            self._before, self._after = self._picture.get_pixbuf(), self._thumbnail()
+            self._preview.show(False)
+            self._before = self._thumbnail()
+            self._preview.show(True)
+            self._picture.set_from_pixbuf(self._after)
+        self._compare.set_visible(self._preview.image is not None)
+        self._compare.set_active(True)
+        took = result.seconds.get("total")
+        if took is not None:
+            words.append(tr("It took %s.") % wording.duration(took))
+        self._message.set_text("\n".join([" ".join(words), *(tr(note) for note in result.notes)]))
+        self._go.grab_focus()
+
+    def _failed(self, error: IntarsiaError) -> None:
+        if isinstance(error, EngineError):
+            self._link.drop()
+        if not isinstance(error, JobCancelled):
+            self._problem.show(error)
+        if self._place is not None and self._job:
+            placement.forget(self._place, self._job)
+        if self._image.is_valid():
+            self._picture.set_from_pixbuf(self._thumbnail())
+        self._loop.quit()
+
+    def _pause(self, paused: bool) -> None:
+        if self._run is not None:
+            self._run.pause(paused, self._problem.show)
+
+    # --- the buttons --------------------------------------------------------------------------
+
+    def _respond(self, _dialog: Any, response: int) -> None:
+        if self._state == RUNNING:
+            self._respond_running(response == Gtk.ResponseType.OK)
+        elif self._state == RESULT:
+            if response == Gtk.ResponseType.OK:
+                self._keep()
+            else:
+                self._discard()
+
+    def _respond_running(self, cancel: bool) -> None:
+        assert self._run is not None
+        if cancel or not self._operation.trains or not self._job:
+            self._progress.say(tr("Cancelling…"))
+            self._run.cancel()
+        else:
+            self._run.leave()
+            self._outcome = success(self._procedure)
+            self._loop.quit()
+
+    def _keep(self) -> None:
+        assert self._preview is not None and self._place is not None and self._result is not None
+        self._preview.remove()
+        placed = placement.insert(self._place, self._result)
+        self._end_job()
+        if placed.moved:
+            Gimp.message(placed.text)
+        self._outcome = success(self._procedure)
+        self._loop.quit()
+
+    def _discard(self) -> None:
+        assert self._preview is not None
+        self._preview.remove()
+        self._end_job()
+        self._picture.set_from_pixbuf(self._before)
+        self._loop.quit()
+
+    def _end_job(self) -> None:
+        if self._place is not None and self._job:
+            placement.forget(self._place, self._job)
+        if self._run is not None:
+            self._run.acknowledge()
+        self._job = ""
+
+    def _show_result(self, button: Any) -> None:
+        if self._state == RESULT and self._preview is not None:
+            shown = button.get_active()
+            self._preview.show(shown)
+            self._picture.set_from_pixbuf(self._after if shown else self._before)
+
+    def _repair(self, action: dict[str, Any]) -> None:
+        """Do what the error's button promises, then run again."""
+        if action.get("do") == "log":
+            show_log()
+            return
+        if action.get("set"):
+            arguments.set_values(self._config, self._operation, action["set"])
+        if action.get("do") == "release":
+            in_background(
+                lambda: self._link.client(True).release(),
+                lambda _: self._rerun(),
+                self._problem.show,
+            )
+            return
+        self._rerun()
+
+    def _rerun(self) -> None:
+        if self._state == IDLE:
+            self._dialog.response(Gtk.ResponseType.OK)
+
+    def _guard(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """GTK only prints what its callbacks raise; the artist should read it."""
+
+        def call(*args: Any) -> Any:
+            try:
+                return function(*args)
+            except Exception as error:
+                self._problem.show(as_error(error))
+                if self._state == RUNNING:
+                    self._loop.quit()
+                return None
+
+        return call
+
+
+def _help_of(parameter: Any) -> str:
+    lines = [tr(parameter.help)]
+    if isinstance(parameter, Choice):
+        lines += [f"{tr(o.label)}: {tr(o.help)}" for o in parameter.options if o.help]
+    return "\n".join(lines)
+
+
+def _only_with_focus(widget: Any, _event: Any) -> bool:
+    """Stops the wheel from changing a slider that only happens to be under the pointer."""
+    return not widget.has_focus()

@@ -1,0 +1,298 @@
+"""Putting a result into an image: new layers, one undo step, the recipe stored with them.
+
+A run takes a while and GIMP lets the artist go on: layers can be deleted and images closed. So a
+`Place` remembers numbers, not objects, and is looked up again at the moment of insertion. (Writing
+to a layer that is gone makes GIMP kill the plug-in.)
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Iterator, Mapping, Sequence
+
+from gi.repository import Gegl, Gimp
+
+from intarsia_client.errors import InvalidRequest
+from intarsia_client.schema import ITEM_BYTES, Result, ResultLayer
+from intarsia_gimp.canvas import COLOUR_FORMATS, COVERAGE_FORMATS, RECIPE, Sources
+from intarsia_gimp.texts import tr
+
+RECIPES = "intarsia-recipes"
+"""The parasite on an image: the recipes of all its result layers, newest last."""
+JOB = "intarsia-job-"
+"""Prefix of a parasite on an image that has a job running: where its result belongs."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a result belongs."""
+
+    image: int
+    """GIMP's number of the image, or 0."""
+    active: int
+    """Tattoo of the layer that the result goes above, or 0."""
+    element: int
+    """Tattoo of the layer that was read, or 0."""
+    name: str
+    """What the element is called."""
+    width: int
+    height: int
+    """The canvas at the time of the run."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """What was inserted, and a sentence that says where."""
+
+    image: Any
+    layers: list[Any]
+    text: str
+    moved: bool
+    """Whether it could not go where it belongs."""
+
+
+def place_of(sources: Sources) -> Place:
+    """The place above the layer that the artist chose."""
+    return Place(
+        sources.image.get_id(),
+        sources.active.get_tattoo(),
+        sources.element.get_tattoo(),
+        sources.element.get_name(),
+        sources.image.get_width(),
+        sources.image.get_height(),
+    )
+
+
+def insert(place: Place, result: Result) -> Placed:
+    """Insert the result's layers as one undo step, with the recipe on each and on the image.
+
+    Args:
+        place: Where they belong. When that layer is gone they go on top of the image, when the
+            image is gone into a new image; the text says which.
+        result: Layers in stacking order, lowest first. A one-channel layer becomes the mask of the
+            layer before it, or a channel if there is none.
+
+    Raises:
+        InvalidRequest: The result has no layer, or one whose bytes do not fit its size.
+    """
+    _check(result.layers)
+    image, moved = _valid_image(place.image), None
+    if image is None:
+        image = _new_image(place, result.layers)
+        moved = tr("The image was closed meanwhile: the result opened as a new image.")
+    anchor = _layer_of(image, place)
+    if moved is None and anchor is None:
+        moved = tr("The layer “%s” is gone: the result is on top, at its place.") % place.name
+    image.undo_group_start()
+    try:
+        layers = _insert_above(image, anchor, result.layers)
+        _store_recipe(image, layers, dict(result.recipe, element=place.element))
+    finally:
+        image.undo_group_end()
+    Gimp.displays_flush()
+    names = ", ".join(f"“{layer.get_name()}”" for layer in layers)
+    above = tr(" above “%s”") % anchor.get_name() if anchor is not None else ""
+    text = moved or tr("New layer %s%s.") % (names, above)
+    return Placed(image, layers, text, moved is not None)
+
+
+class Preview:
+    """The result on the canvas before the artist has decided: layers without an undo step."""
+
+    def __init__(self, place: Place, layers: Sequence[ResultLayer]) -> None:
+        _check(layers)
+        self._image = _valid_image(place.image)
+        self._layers: list[Any] = []
+        if self._image is None:
+            return
+        with _unrecorded(self._image):
+            self._layers = _insert_above(self._image, _layer_of(self._image, place), layers)
+        Gimp.displays_flush()
+
+    @property
+    def image(self) -> Any:
+        """The image it lies in, or None where that is closed."""
+        return self._image if self._image is not None and self._image.is_valid() else None
+
+    def show(self, visible: bool) -> None:
+        """Show or hide it, to compare with what was there."""
+        if self.image is None:
+            return
+        with _unrecorded(self._image):
+            for layer in self._layers:
+                if layer.is_valid():
+                    layer.set_visible(visible)
+        Gimp.displays_flush()
+
+    def remove(self) -> None:
+        """Take it away again; harmless when the artist or a closed image did."""
+        if self.image is None:
+            return
+        with _unrecorded(self._image):
+            for layer in self._layers:
+                if layer.is_valid():
+                    self._image.remove_layer(layer)
+        self._layers = []
+        Gimp.displays_flush()
+
+
+# --- a job that outlives its dialog ---------------------------------------------------------------
+
+
+def remember(place: Place, job: str) -> None:
+    """Note on the image that a job's result belongs here; not saved with the file, no undo step."""
+    image = _valid_image(place.image)
+    if image is not None:
+        data = json.dumps(place.__dict__).encode("utf-8")
+        image.attach_parasite(Gimp.Parasite.new(JOB + job, 0, data))
+
+
+def forget(place: Place, job: str) -> None:
+    """Remove the note that `remember` made."""
+    image = _valid_image(place.image)
+    if image is not None and image.get_parasite(JOB + job) is not None:
+        image.detach_parasite(JOB + job)
+
+
+def recall(job: str, fallback: Any, width: int, height: int) -> Place:
+    """Where a job's result belongs: what `remember` noted, else the top of the image ``fallback``.
+
+    Args:
+        job: The job's id.
+        fallback: A `Gimp.Image`, or None for a new image.
+        width: Canvas of a new image.
+        height: Canvas of a new image.
+    """
+    for image in Gimp.get_images():
+        parasite = image.get_parasite(JOB + job)
+        if parasite is not None:
+            return Place(**json.loads(bytes(parasite.get_data()).decode("utf-8")))
+    if fallback is not None and fallback.is_valid():
+        return Place(fallback.get_id(), 0, 0, "", fallback.get_width(), fallback.get_height())
+    return Place(0, 0, 0, "", width, height)
+
+
+# --- layers ---------------------------------------------------------------------------------------
+
+
+def _check(layers: Sequence[ResultLayer]) -> None:
+    """GEGL writes nothing, and says nothing, when the length is wrong."""
+    if not layers:
+        raise InvalidRequest(tr("The result has no layer."), remedy=tr("Run it again."))
+    for layer in layers:
+        wanted = layer.width * layer.height * layer.channels * ITEM_BYTES[layer.dtype]
+        if memoryview(layer.data).nbytes != wanted:
+            raise InvalidRequest(
+                tr("The layer “%s” came with %d bytes instead of %d.")
+                % (layer.name, memoryview(layer.data).nbytes, wanted),
+                remedy=tr("Run it again."),
+            )
+
+
+def _insert_above(image: Any, anchor: Any, layers: Sequence[ResultLayer]) -> list[Any]:
+    parent = anchor.get_parent() if anchor is not None else None
+    made: list[Any] = []
+    for item in layers:
+        if item.channels == 1:
+            _add_coverage(image, made[-1] if made else None, item)
+            continue
+        layer = _new_layer(image, item)
+        position = image.get_item_position(made[-1] if made else anchor) if made or anchor else 0
+        image.insert_layer(layer, parent, position)
+        made.append(layer)
+    return made
+
+
+def _new_layer(image: Any, item: ResultLayer) -> Any:
+    """A layer with its pixels, not yet in the image: what is inserted filled comes back by redo."""
+    gray = image.get_base_type() == Gimp.ImageBaseType.GRAY
+    kind = Gimp.ImageType.GRAYA_IMAGE if gray else Gimp.ImageType.RGBA_IMAGE
+    layer = Gimp.Layer.new(
+        image, item.name, item.width, item.height, kind, 100.0, Gimp.LayerMode.NORMAL
+    )
+    layer.set_offsets(item.x, item.y)
+    _fill(layer, item, COLOUR_FORMATS[item.dtype])
+    return layer
+
+
+def _add_coverage(image: Any, layer: Any | None, item: ResultLayer) -> None:
+    if layer is None:
+        channel = Gimp.Channel.new(
+            image, item.name, image.get_width(), image.get_height(), 50.0, Gegl.Color.new("red")
+        )
+        image.insert_channel(channel, None, 0)
+        _fill(channel, item, COVERAGE_FORMATS[item.dtype], item.x, item.y)
+        return
+    mask = layer.create_mask(Gimp.AddMaskType.BLACK)
+    layer.add_mask(mask)
+    offsets = layer.get_offsets()
+    _fill(mask, item, COVERAGE_FORMATS[item.dtype], item.x - offsets[-2], item.y - offsets[-1])
+
+
+def _fill(drawable: Any, item: ResultLayer, babl_format: str, x: int = 0, y: int = 0) -> None:
+    buffer = drawable.get_buffer()
+    buffer.set(Gegl.Rectangle.new(x, y, item.width, item.height), babl_format, bytes(item.data))
+    buffer.flush()
+    drawable.update(0, 0, drawable.get_width(), drawable.get_height())
+
+
+def _store_recipe(image: Any, layers: Sequence[Any], recipe: Mapping[str, Any]) -> None:
+    kept = Gimp.PARASITE_PERSISTENT | Gimp.PARASITE_UNDOABLE
+    data = json.dumps(recipe, ensure_ascii=False, default=str).encode("utf-8")
+    for layer in layers:
+        layer.attach_parasite(Gimp.Parasite.new(RECIPE, kept, data))
+    all_recipes = [*recipes_of(image), dict(recipe, layers=[x.get_tattoo() for x in layers])]
+    data = json.dumps(all_recipes, ensure_ascii=False, default=str).encode("utf-8")
+    image.attach_parasite(Gimp.Parasite.new(RECIPES, kept, data))
+
+
+def recipes_of(image: Any) -> list[dict[str, Any]]:
+    """The recipes of all result layers the image ever got, oldest first."""
+    parasite = image.get_parasite(RECIPES)
+    if parasite is None:
+        return []
+    try:
+        recipes = json.loads(bytes(parasite.get_data()).decode("utf-8"))
+    except ValueError:
+        return []
+    return recipes if isinstance(recipes, list) else []
+
+
+# --- looking up -----------------------------------------------------------------------------------
+
+
+def _valid_image(number: int) -> Any:
+    return Gimp.Image.get_by_id(number) if number and Gimp.Image.id_is_valid(number) else None
+
+
+def _layer_of(image: Any, place: Place) -> Any:
+    for tattoo in (place.active, place.element):
+        layer = image.get_layer_by_tattoo(tattoo) if tattoo else None
+        if layer is not None and layer.is_valid():
+            return layer
+    return None
+
+
+def _new_image(place: Place, layers: Sequence[ResultLayer]) -> Any:
+    precision = {
+        "u8": Gimp.Precision.U8_NON_LINEAR,
+        "u16": Gimp.Precision.U16_NON_LINEAR,
+        "f32": Gimp.Precision.FLOAT_NON_LINEAR,
+    }[layers[0].dtype]
+    image = Gimp.Image.new_with_precision(
+        place.width, place.height, Gimp.ImageBaseType.RGB, precision
+    )
+    if Gimp.default_display() is not None:
+        Gimp.Display.new(image)
+    return image
+
+
+@contextmanager
+def _unrecorded(image: Any) -> Iterator[None]:
+    image.undo_freeze()
+    try:
+        yield
+    finally:
+        image.undo_thaw()

@@ -5,14 +5,12 @@
     ``thumbnail.png``  a small picture to recognise it by, if there is one
     ``model/``         what its family wrote: ``weights.safetensors`` and the like
 
-Cards may come from anywhere (a copied folder, a broken disk), so they are checked as strictly as a
-message from a stranger. Nothing here needs torch, so that the router can list models.
+Nothing here needs torch, so that the router can list models.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import secrets
@@ -20,74 +18,44 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
 from intarsia_client.errors import IntarsiaError, InvalidRequest
+from intarsia_daemon.model_card import (
+    CARD,
+    Card,
+    FileEntry,
+    checked_card,
+    file_hash,
+    identity,
+    plain_files,
+    read_card,
+)
 
-CARD, THUMBNAIL, CONTENT = "card.json", "thumbnail.png", "model"
-CARD_LIMIT = 1 << 20
-"""Bytes of a card; larger ones are refused unread."""
+THUMBNAIL, CONTENT = "thumbnail.png", "model"
 THUMBNAIL_LIMIT = 32 << 10
+PNG = b"\x89PNG\r\n\x1a\n"
 LIST_LIMIT = 128 << 10
 """Bytes of thumbnails in one list, newest models first; a reply header has little room."""
 ABANDONED_S = 86400.0
 """Unfinished folders older than this are swept away."""
-
 _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,95}")
-_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,120}")
-
-_Text = Annotated[str, msgspec.Meta(max_length=300)]
-_Word = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9_-]{0,60}[a-z0-9])?$")]
-_Hash = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
-_Size = Annotated[int, msgspec.Meta(ge=0)]
-
-
-class FileEntry(msgspec.Struct, frozen=True):
-    """One file below ``model/``."""
-
-    bytes: _Size
-    sha256: _Hash
-
-
-class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """What a stored model is."""
-
-    family: _Word
-    """Which code can load it: ``"single-image"``."""
-    task: _Word
-    """What it was trained for: ``"harmonization"``."""
-    title: _Text
-    """For people: the source layer's or file's name."""
-    operation: _Text = ""
-    source_hash: _Text = ""
-    """SHA-256 of what it was trained on."""
-    settings_hash: _Text = ""
-    """SHA-256 of the settings (and seed) it was trained with."""
-    fingerprint: Annotated[str, msgspec.Meta(max_length=4096)] = ""
-    """What nearly the same source can be recognised by; its meaning belongs to the operation."""
-    seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
-    """How long the training took."""
-    created: float = 0.0
-    """Seconds since 1970."""
-    bytes: _Size = 0
-    files: dict[str, FileEntry] = {}
-    """By path below ``model/``, with ``/``."""
-
-    @property
-    def hash(self) -> str:
-        """SHA-256 over all files' names and hashes; goes into recipes."""
-        lines = [f"{name}\0{entry.sha256}\n" for name, entry in sorted(self.files.items())]
-        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 class ModelStore:
     """The folder of models. Several processes may use it at the same time."""
 
-    def __init__(self, folder: Path) -> None:
-        """Use ``folder``; it is made when the first model is added."""
+    def __init__(self, folder: Path, *, on_change: Callable[[], object] | None = None) -> None:
+        """Use a folder; it is made when the first model is added.
+
+        Args:
+            folder: ``<home>/models``.
+            on_change: Called after this object added or removed a model.
+        """
         self._folder = folder
+        self._on_change = on_change or (lambda: None)
         self._verified: dict[str, tuple[int, ...]] = {}
 
     def find(self, source_hash: str, family: str, task: str, settings_hash: str) -> Path | None:
@@ -124,14 +92,14 @@ class ModelStore:
         """
         folder = self._existing(model_id)
         try:
-            return _read_card(folder)
+            return read_card(folder)
         except (OSError, ValueError) as error:
             raise _damaged(model_id, CARD, str(error)) from None
 
     def cards(self) -> Iterator[tuple[str, Card]]:
         """Id and card of every model whose card can be read."""
         for entry in self.list():
-            if "problem" not in entry:
+            with contextlib.suppress(IntarsiaError):  # broken, or removed by somebody else just now
                 yield entry["id"], self.card(entry["id"])
 
     def reference(self, model_id: str) -> dict[str, Any]:
@@ -148,7 +116,7 @@ class ModelStore:
         """
         card, content = self.card(model_id), self._existing(model_id) / CONTENT
         try:
-            found = dict(_files(content))
+            found = dict(plain_files(content))
         except (OSError, ValueError) as error:
             raise _damaged(model_id, CONTENT, str(error)) from None
         for name in sorted(set(found) ^ set(card.files)):
@@ -157,7 +125,7 @@ class ModelStore:
         for name, entry in card.files.items():
             if found[name].stat().st_size != entry.bytes:
                 raise _damaged(model_id, name, f"should have {entry.bytes} bytes")
-            if _sha256(found[name]) != entry.sha256:
+            if file_hash(found[name]) != entry.sha256:
                 raise _damaged(model_id, name, "has changed since it was written")
         return card
 
@@ -183,7 +151,7 @@ class ModelStore:
             InvalidRequest: A field of the card has the wrong type, or a file a name not of ours.
             OSError: The disk is full, or the folder cannot be written.
         """
-        checked = _checked(card)
+        checked = checked_card(card)
         model_id = identity(
             checked.source_hash, checked.family, checked.task, checked.settings_hash
         )
@@ -201,6 +169,7 @@ class ModelStore:
             self._put_in_place(fresh, model_id)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
+        self._on_change()
         return model_id
 
     def list(self, *, thumbnails: bool = False) -> list[dict[str, Any]]:
@@ -215,11 +184,10 @@ class ModelStore:
                 found.append((folder, _describe(folder)))
         found.sort(key=lambda item: item[1]["created"], reverse=True)
         for folder, entry in found:
-            with contextlib.suppress(OSError):
-                size = (folder / THUMBNAIL).lstat().st_size
-                if size <= min(room, THUMBNAIL_LIMIT):
-                    entry["thumbnail"] = (folder / THUMBNAIL).read_bytes()
-                    room -= size
+            picture = _thumbnail(folder, room)
+            if picture:
+                entry["thumbnail"] = picture
+                room -= len(picture)
         return [entry for _, entry in found]
 
     def remove(self, model_id: str) -> int:
@@ -234,6 +202,7 @@ class ModelStore:
         os.rename(folder, gone)  # at once for everybody else
         shutil.rmtree(gone, ignore_errors=True)
         self._verified.pop(model_id, None)
+        self._on_change()
         return freed
 
     def sweep(self) -> None:
@@ -265,31 +234,12 @@ class ModelStore:
         self._verified[model_id] = _stamp(place)
 
 
-def identity(source_hash: str, family: str, task: str, settings_hash: str) -> str:
-    """The id of the model that was made from this source with these settings."""
-    text = "\0".join((source_hash, family, task, settings_hash))
-    return f"{family.replace('_', '-')}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-
-
-def _checked(card: Card | Mapping[str, Any]) -> Card:
-    fields = msgspec.structs.asdict(card) if isinstance(card, Card) else dict(card)
-    title = "".join(letter for letter in str(fields.get("title", "")) if letter.isprintable())
-    try:
-        return msgspec.convert({**fields, "title": title[:200]}, Card)
-    except msgspec.ValidationError as error:
-        raise InvalidRequest(
-            f"The model's card is wrong: {error}.",
-            value=str(error),
-            remedy=f"A card has: {', '.join(Card.__struct_fields__)}.",
-        ) from None
-
-
 def _complete(fresh: Path, card: Card, thumbnail: bytes | None) -> None:
     """Hash what was written, write card and thumbnail, and bring all of it onto the disk."""
     try:
         files = {
-            name: FileEntry(path.stat().st_size, _sha256(path))
-            for name, path in _files(fresh / CONTENT)
+            name: FileEntry(path.stat().st_size, file_hash(path))
+            for name, path in plain_files(fresh / CONTENT)
         }
     except ValueError as error:
         raise InvalidRequest(
@@ -312,7 +262,7 @@ def _complete(fresh: Path, card: Card, thumbnail: bytes | None) -> None:
 
 def _describe(folder: Path) -> dict[str, Any]:
     try:
-        card = _read_card(folder)
+        card = read_card(folder)
     except (OSError, ValueError) as error:
         card = Card(family="", task="", title="Damaged model", created=folder.stat().st_mtime)
         problem = {"problem": f"{CARD}: {error}"}
@@ -323,43 +273,22 @@ def _describe(folder: Path) -> dict[str, Any]:
     return {"id": folder.name, **fields, **problem}
 
 
-def _read_card(folder: Path) -> Card:
-    path = folder / CARD
-    if path.is_symlink() or path.lstat().st_size > CARD_LIMIT:
-        raise ValueError(f"{CARD} is a link or has more than {CARD_LIMIT} bytes")
-    card = msgspec.json.decode(path.read_bytes(), type=Card)
-    for name in card.files:
-        if not all(_PART.fullmatch(part) for part in name.split("/")):
-            raise ValueError(f"the file name {name[:100]!r} is not allowed")
-    if identity(card.source_hash, card.family, card.task, card.settings_hash) != folder.name:
-        raise ValueError("the card belongs to another model")
-    return card
-
-
-def _files(content: Path) -> Iterator[tuple[str, Path]]:
-    """Every file below, by name with ``/``; ValueError for links, devices and odd names."""
-    for path in sorted(content.rglob("*")):
-        name = path.relative_to(content).as_posix()
-        if path.is_symlink() or not (path.is_file() or path.is_dir()):
-            raise ValueError(f"{name!r} is not a plain file")
-        if not all(_PART.fullmatch(part) for part in name.split("/")):
-            raise ValueError(f"the file name {name[:100]!r} is not allowed")
-        if path.is_file():
-            yield name, path
+def _thumbnail(folder: Path, room: int) -> bytes:
+    """The model's PNG, or nothing if there is none, it is too large, or it is something else."""
+    path = folder / THUMBNAIL
+    try:
+        if path.is_symlink() or path.stat().st_size > min(room, THUMBNAIL_LIMIT):
+            return b""
+        data = path.read_bytes()
+    except OSError:
+        return b""
+    return data if data.startswith(PNG) else b""
 
 
 def _stamp(folder: Path) -> tuple[int, ...]:
     """Changes when a file is written again."""
     times = [path.lstat() for path in sorted(folder.rglob("*"))]
     return tuple(value for info in times for value in (info.st_mtime_ns, info.st_size, info.st_ino))
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _sync(path: Path) -> None:

@@ -52,6 +52,11 @@ class Gate:
         """No training runs."""
         self._training, self._held_since = False, None
 
+    @property
+    def holds(self) -> bool:
+        """Whether the training is held now."""
+        return self._held_since is not None
+
     def decide(self, now: float) -> Literal["yield", "go"] | None:
         """What to tell the training worker now, or None when nothing changes."""
         if not self._training:

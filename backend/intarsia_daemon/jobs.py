@@ -1,8 +1,7 @@
-"""A job as the engine knows it: what is written down of it, and what only matters while it lives."""
+"""A job as the engine knows it: what is written down, and what only matters while it lives."""
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -82,6 +81,7 @@ class Job:
 
     @property
     def id(self) -> str:
+        """The job's id."""
         return self.record.job
 
     def run_message(self) -> Run:
@@ -119,16 +119,6 @@ class Job:
         if record.error is not None:
             entry["error"] = {key: record.error.get(key) for key in ("code", "what", "remedy")}
         return entry
-
-
-def expires(record: JobRecord) -> float | None:
-    """When a job's result and its row may go (seconds since 1970); None while it lives."""
-    return None if record.ended is None else record.ended + record.keep_s
-
-
-def wall_clock() -> float:
-    """Seconds since 1970."""
-    return time.time()
 
 
 def describe_layer(layer: BufferFile) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What the engine remembers through a kill: jobs and their numbered events, in one SQLite file.
 
-Write-ahead logging: a committed transaction survives ``kill -9`` at any moment; with ``durable`` also
-a power failure. Only the router's thread uses it.
+Write-ahead logging: a committed transaction survives ``kill -9`` at any moment; with ``durable``
+also a power failure. Only the router's thread uses it.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ class JournalFull(IntarsiaError):
 class Journal:
     """Jobs and events on disk.
 
-    A file that is damaged or of another format is moved aside (``journal.sqlite.broken-<time>``) and
-    an empty one begun; the log says so.
+    A file that is damaged or of another format is moved aside (``journal.sqlite.broken-…``) and an
+    empty one begun; the log says so.
     """
 
     def __init__(self, path: Path) -> None:
@@ -155,7 +155,7 @@ class Journal:
 
     @staticmethod
     def _row(record: JobRecord) -> tuple[str, tuple[Any, ...]]:
-        expires = None if record.ended is None else record.ended + record.keep_s
+        expires = None if record.ended is None else record.ended + record.keep_s  # else it lives
         return _PUT, (record.job, record.state, record.submitted, expires, _encode(record))
 
     def _flush(self, *, durable: bool = False) -> bool:

@@ -29,7 +29,7 @@ test: $(READY)  ## all tests (the editors' own tests: make test-editors)
 check: $(READY)  ## format, lint, types, room rules, generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
 	$(BIN)/python tools/generate.py --check
 

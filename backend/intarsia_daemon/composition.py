@@ -1,4 +1,4 @@
-"""What operations that fit an element into a picture have in common: where it lies and what it covers."""
+"""An element on a picture: where it lies and what it covers."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def edit_mask_of(picture: Picture, element: Picture, area: Area | None) -> np.nd
         (H, W) float32 in [0, 1] on the picture's rectangle, 1 = change. Not all zero.
 
     Raises:
-        InvalidRequest: Nothing is left: the element is transparent or lies outside, or the area does.
+        InvalidRequest: Nothing is left: element or area are empty or lie outside.
     """
     coverage = alpha_tensor(Area(on_canvas(element, picture).array[..., 3], name=element.name))[
         0, 0
@@ -66,7 +66,7 @@ def edit_mask_of(picture: Picture, element: Picture, area: Area | None) -> np.nd
         raise InvalidRequest(
             f"The element {element.name!r} has no visible pixels inside the picture.",
             value=[element.x, element.y, element.array.shape[1], element.array.shape[0]],
-            remedy="Paste the object on a layer of its own above the picture, and choose that layer.",
+            remedy="Paste the object on a layer of its own above the picture and choose it.",
         )
     if area is not None:
         coverage = coverage * alpha_tensor(on_canvas(area, picture))[0, 0]

@@ -29,7 +29,7 @@ class Known:
 
     id: str
     likeness: float
-    """Share of the picture that is as it was at the training, in [0, 1]; 1 = the very same pixels."""
+    """Share of the picture that is as it was when learnt, in [0, 1]; 1 = the same pixels."""
 
 
 def settings_hash(settings: Mapping[str, Any], seed: int) -> str:
@@ -53,7 +53,7 @@ def fingerprint(image: Tensor) -> str:
 
 
 def likeness(one: str, other: str) -> float:
-    """Share of the cells in which two fingerprints agree, in [0, 1]; 0 for anything that is none."""
+    """Share of the cells in which two fingerprints agree, in [0, 1]; 0 if one is none."""
     try:
         a, b = (np.frombuffer(base64.b64decode(x), np.uint8).reshape(-1, 3) for x in (one, other))
     except (ValueError, TypeError):

@@ -90,5 +90,5 @@ def test_a_slip_between_declaration_and_function_is_found_at_import() -> None:
 
 
 def test_an_unknown_operation_is_refused_with_those_there_are() -> None:
-    with pytest.raises(InvalidRequest, match="There are: .*blend"):
+    with pytest.raises(InvalidRequest, match=r"There are: .*blend"):
         find_operation("sharpen")

@@ -1,4 +1,4 @@
-"""Give a pasted element the colours and strokes of the picture, with a model that learnt the picture."""
+"""Repaint a pasted element in the picture's manner, with a model that learnt the picture."""
 
 from __future__ import annotations
 
@@ -160,9 +160,10 @@ def harmonize(
 ) -> Outcome:
     """Repaint a pasted object in the colours and strokes of the picture around it.
 
-    Source: Hinz et al. 2020, arXiv:2003.11512, section 4.2. The composite is made over the pasted
-    picture, so that everything outside the element stays as it is; on pictures larger than the model
-    the difference is enlarged, so that detail stays (docs/decisions/0009-full-resolution.md).
+    Source: Hinz et al. 2020, arXiv:2003.11512, section 4.2. The composite is made over the
+    pasted picture, so that everything outside the element stays as it is; on pictures larger than
+    the model the difference is enlarged, so that detail stays
+    (docs/decisions/0009-full-resolution.md).
     """
     with context.phase("prepare"):
         placed = place(picture, element, area, margin=None)
@@ -256,7 +257,8 @@ class _Work:
         if known is not None:
             return self._load(known.id)
         context, trained = self.context, model.trained
-        expected = _tuning_seconds(self.settings, *self.placed.target.shape[-2:], context)
+        height, width = self.placed.target.shape[-2:]
+        expected = _tuning_seconds(self.settings, height, width, context)
         context.require_training(expected)
         folder, self._began = context.folder / "fine-tuning", None
         with context.phase("fine-tune"):

@@ -1,0 +1,99 @@
+"""``intarsia demo``: every operation on real pictures, and a page to look at."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+import click
+
+from intarsia_client.client import Client
+from intarsia_client.endpoint import write_engine_file
+from intarsia_client.errors import IntarsiaError
+from intarsia_client.version import __version__
+from intarsia_daemon.demo.examples import EXAMPLES, PICTURES
+from intarsia_daemon.demo.page import Chapter, write_page
+from intarsia_daemon.demo.showing import Showing
+
+QUICK_SIDE = 128
+"""Longest side of the pictures with ``--quick``."""
+
+
+def run(out: Path, quick: bool = False) -> None:
+    """Run every example in an engine of the demo's own and write ``index.html``.
+
+    Args:
+        out: The folder of the page; made where it is missing, and its earlier page replaced.
+        quick: Reduce the pictures first: everything runs, in a fraction of the time.
+
+    Raises:
+        IntarsiaError: The engine cannot be started, or an example failed (the page is written first
+            and says which).
+    """
+    started = time.monotonic()
+    out.mkdir(parents=True, exist_ok=True)
+    _lay_out(out, quick)
+    chapters: list[Chapter] = []
+    with _own_engine(out / "engine") as client:
+        device = str(client.welcome.get("device", ""))
+        for number, example in enumerate(EXAMPLES, 1):
+            click.echo(f"{number} of {len(EXAMPLES)}: {example.title}")
+            chapters.append(Showing(out, example).run(client))
+    facts = {
+        "Release": __version__,
+        "Device": device,
+        "Pictures": f"reduced to {QUICK_SIDE} pixels (--quick)" if quick else "full size",
+        "Whole time": f"{time.monotonic() - started:.0f} s",
+    }
+    page = write_page(out, chapters, facts)
+    click.echo(f"Look at {page}")
+    failed = [chapter for chapter in chapters if chapter.error]
+    if failed:
+        raise IntarsiaError(
+            f"{len(failed)} of {len(chapters)} examples failed: {failed[0].error}",
+            value=[chapter.title for chapter in failed],
+            remedy=f"The page {page} says which.",
+            code="OPERATION_FAILED",
+        )
+
+
+def _lay_out(out: Path, quick: bool) -> None:
+    """Copy the pictures beside the page, so that its commands work in that folder."""
+    from intarsia_daemon.demo.reducing import reduce_document
+
+    folder = resources.files("intarsia_daemon.demo") / "pictures"
+    for name in PICTURES:
+        with resources.as_file(folder / name) as file:
+            if quick and file.suffix == ".ora":
+                (out / name).write_bytes(reduce_document(file, QUICK_SIDE))
+            else:
+                shutil.copyfile(file, out / name)
+
+
+@contextlib.contextmanager
+def _own_engine(home: Path) -> Iterator[Client]:
+    """An engine with a home of its own: the demo neither uses nor changes the user's models."""
+    shutil.rmtree(
+        home, ignore_errors=True
+    )  # a fresh start, so that the times are those of a first use
+    home.mkdir(mode=0o700, parents=True)
+    earlier = os.environ.get("INTARSIA_HOME")
+    os.environ["INTARSIA_HOME"] = str(home.resolve())
+    try:
+        write_engine_file([sys.executable, "-m", "intarsia_daemon", "serve"])
+        with Client.connect(app="demo") as client:
+            try:
+                yield client
+            finally:
+                client.shutdown(now=True)
+    finally:
+        if earlier is None:
+            del os.environ["INTARSIA_HOME"]
+        else:
+            os.environ["INTARSIA_HOME"] = earlier

@@ -1,0 +1,120 @@
+"""One example of the demo: run it, keep what was seen on the way, write its pictures."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from intarsia_client.client import Client
+from intarsia_client.errors import IntarsiaError
+from intarsia_client.schema import Progress, Result
+from intarsia_daemon.cli.outputs import write_output
+from intarsia_daemon.cli.run import Request, build_request, submit
+from intarsia_daemon.cli.sources import Source, SourceReader
+from intarsia_daemon.cli.terminal import ProgressLines
+from intarsia_daemon.demo.examples import Example
+from intarsia_daemon.demo.page import Chapter, Figure
+from intarsia_daemon.documents import pictures
+from intarsia_daemon.documents.compositing import render
+from intarsia_daemon.documents.document import Layer
+
+SAMPLES = 6
+"""Previews of a training that the page shows."""
+
+
+class Showing:
+    """Runs an example and fills its chapter."""
+
+    def __init__(self, out: Path, example: Example) -> None:
+        self.out = out
+        self.example = example
+        self.chapter = Chapter(example.title, example.text, _command(example))
+        self._previews: list[tuple[str, Image.Image]] = []
+
+    def run(self, client: Client) -> Chapter:
+        """Run it; a failure is on the chapter instead of raised."""
+        example, chapter = self.example, self.chapter
+        inputs = [f"{name}={self.out / file}" for name, file in example.inputs.items()]
+        settings = [f"{name}={value}" for name, value in example.settings.items()]
+        try:
+            request = build_request(example.operation, {}, inputs, [], settings, None)
+            sources = SourceReader().read_all(request.operation, request.wishes)
+            self._write_before(sources)
+            result = self._wait(client, request, sources)
+            output = self.out / f"{example.name}{example.ending}"
+            written = write_output(output, request.operation, sources, result)
+            self._show(output)
+            chapter.notes += [*result.notes, *written.notes]
+        except IntarsiaError as error:
+            chapter.error = str(error)
+        return chapter
+
+    def _wait(self, client: Client, request: Request, sources: list[Source]) -> Result:
+        started = time.monotonic()
+        with ProgressLines(request.operation.title) as lines:
+
+            def seen(progress: Progress) -> None:
+                lines.update(progress)
+                if progress.preview is not None:
+                    self._keep(progress)
+
+            result = submit(client, request, sources).wait(on_progress=seen)
+        self.chapter.seconds = {**result.seconds, "altogether": time.monotonic() - started}
+        self._write_samples()
+        return result
+
+    def _keep(self, progress: Progress) -> None:
+        preview = progress.preview
+        assert preview is not None
+        array = np.frombuffer(preview.data, np.uint8)
+        image = Image.fromarray(array.reshape(preview.height, preview.width, -1)).convert("RGB")
+        self._previews.append((f"{progress.stage}, {progress.fraction:.0%}", image))
+
+    def _write_samples(self) -> None:
+        count = len(self._previews)
+        chosen = sorted(
+            {round(i * (count - 1) / (SAMPLES - 1)) for i in range(SAMPLES)} if count else ()
+        )
+        for number, index in enumerate(chosen, 1):
+            text, image = self._previews[index]
+            file = f"{self.example.name}_sample_{number}.png"
+            image.save(self.out / file)
+            self.chapter.samples.append(Figure(file, text))
+
+    def _write_before(self, sources: list[Source]) -> None:
+        base = sources[0]
+        layers = [Layer(s.name, s.x, s.y, s.array) for s in reversed(sources)]
+        size = (base.document.width, base.document.height)
+        file = f"{self.example.name}_before.png"
+        (self.out / file).write_bytes(
+            pictures.encode_png(render(layers, 0, 0, *size), base.icc, {})
+        )
+        self.chapter.pictures.append(Figure(file, "pasted as it is"))
+
+    def _show(self, output: Path) -> None:
+        file = output.name
+        if output.suffix == ".ora":
+            from intarsia_daemon.documents.compositing import flatten
+            from intarsia_daemon.documents.reading import read_document
+
+            file = f"{output.stem}_flat.png"
+            document = read_document(output)
+            (self.out / file).write_bytes(pictures.encode_png(flatten(document), document.icc, {}))
+            self.chapter.pictures.append(
+                Figure(file, f"{self.example.title} ({output.name}, flattened)")
+            )
+            return
+        self.chapter.pictures.append(Figure(file, self.example.title))
+
+
+def _command(example: Example) -> str:
+    words = ["intarsia", "run", example.operation]
+    for name, file in example.inputs.items():
+        words += ["--input", f"{name}={file}"]
+    for name, value in example.settings.items():
+        words += ["--set", f"{name}={value}"]
+    return shlex.join([*words, "--out", f"again_{example.name}{example.ending}"])

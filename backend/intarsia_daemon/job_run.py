@@ -97,7 +97,7 @@ class JobRun:
                 for item, digest in zip(self.run.inputs, hashes, strict=True)
             ],
             "model": outcome.model,
-            "software": {"intarsia": __version__, "torch": torch.__version__},
+            "software": {"intarsia": __version__, "torch": str(torch.__version__)},
             "device": self._device,
         }
 

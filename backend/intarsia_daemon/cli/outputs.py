@@ -13,7 +13,7 @@ from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import Operation, Result, ResultLayer
 from intarsia_daemon import recipes
 from intarsia_daemon.cli.sources import Source
-from intarsia_daemon.documents import openraster, pictures
+from intarsia_daemon.documents import deep_pictures, openraster, pictures
 from intarsia_daemon.documents.compositing import render
 from intarsia_daemon.documents.document import Document, Layer
 
@@ -193,7 +193,7 @@ class _Scene:
         array = np.frombuffer(layer.data, _NUMPY[layer.dtype]).reshape(shape)
         array = array.astype(array.dtype.newbyteorder("="))
         if layer.channels == 1:
-            array = pictures.to_rgba(array)
+            array = deep_pictures.to_rgba(array)
         return Layer(layer.name, layer.x, layer.y, self._own_colors(array))
 
     def _own_colors(self, array: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from intarsia_daemon.documents import pictures
 from intarsia_daemon.documents.blend_modes import OPENRASTER
 from intarsia_daemon.documents.compositing import apply_layer_mask, flatten
 from intarsia_daemon.documents.containers import Container, number, parse_xml
+from intarsia_daemon.documents.deep_pictures import PNG_MAGIC
 from intarsia_daemon.documents.document import Document, Layer
 from intarsia_daemon.documents.limits import Budget, check_size, clean_name, reject
 
@@ -102,7 +103,7 @@ class _Reader:
     def _pixels(self, layer: Layer, element: Element) -> None:
         source = element.get("src") or ""
         data = self._container.read(source)
-        if data[:8] != pictures.PNG_MAGIC or len(data) < 33:
+        if data[:8] != PNG_MAGIC or len(data) < 33:
             layer.foreign = "a layer without a PNG"
             return
         width, height = (int.from_bytes(data[i : i + 4], "big") for i in (16, 20))

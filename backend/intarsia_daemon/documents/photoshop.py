@@ -12,9 +12,9 @@ import numpy as np
 from psd_tools import PSDImage
 from psd_tools.constants import BlendMode, ColorMode, Resource, Tag
 
+from intarsia_daemon.documents.deep_pictures import to_rgba
 from intarsia_daemon.documents.document import FULL, Document, Layer, LayerMask
 from intarsia_daemon.documents.limits import Budget, FileRejected, check_size, clean_name, reject
-from intarsia_daemon.documents.pictures import to_rgba
 
 _DTYPES = {8: "uint8", 16: "uint16", 32: "float32"}
 _RASTER = ("pixel", "shape", "type", "smartobject")

@@ -11,15 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
-from intarsia_daemon.documents import limits
+from intarsia_daemon.documents import deep_pictures, limits
 from intarsia_daemon.documents.document import FULL
 from intarsia_daemon.documents.limits import check_size, reject
 
-FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "MPO")
-"""What Pillow may try; MPO is how many phones store a JPEG."""
-PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+FORMATS = ("PNG", "JPEG", "TIFF", "WEBP")
+"""What Pillow may try."""
 _ORIENTATION = 274
-_BITS, _SAMPLE_FORMAT, _EXTRA_SAMPLES = 258, 339, 338
 
 
 @dataclass
@@ -42,6 +40,9 @@ def decode(data: bytes) -> Picture:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            deep = deep_pictures.decode_tiff(data)
+            if deep is not None:
+                return _finish(Picture(deep.array, deep.icc), deep.orientation, deep.pages)
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 check_size(*image.size)
                 return _decode(image, data)
@@ -54,39 +55,37 @@ def decode(data: bytes) -> Picture:
         raise reject(
             f"The picture has more than {limits.CANVAS_PIXELS // 10**6} megapixels."
         ) from None
-    except (OSError, SyntaxError, ValueError, struct.error, zlib.error, KeyError) as error:
+    except (OSError, SyntaxError, ValueError, struct.error, zlib.error, LookupError) as error:
         raise reject(f"The picture is broken or cut off ({error}).") from None
+    except (TypeError, AttributeError, OverflowError, ZeroDivisionError, EOFError) as error:
+        raise reject(f"The picture is broken ({type(error).__name__}: {error}).") from None
 
 
 def _decode(image: Image.Image, data: bytes) -> Picture:
     picture = Picture(np.empty(0), icc=image.info.get("icc_profile") or None)
+    orientation = int(image.getexif().get(_ORIENTATION, 1))
+    if image.format == "TIFF":
+        orientation = 1  # Pillow turns TIFFs itself while it loads them
+    picture.text = {k: v for k, v in getattr(image, "text", {}).items() if isinstance(v, str)}
+    # an MPO is how many phones store a JPEG: its further pictures are previews
+    pages = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if deep_pictures.is_deep_png(data):
+        picture.array = deep_pictures.decode_png(data)
+    else:
+        picture.array = _decode_8_bit(image, picture)
+    return _finish(picture, orientation, pages)
+
+
+def _finish(picture: Picture, orientation: int, pages: int) -> Picture:
+    picture.array = np.ascontiguousarray(turn_upright(picture.array, orientation))
+    if orientation not in (0, 1):
+        picture.notes.append("The picture was turned upright, as the camera noted.")
+    if pages > 1:
+        picture.notes.append("Only the first of several pictures in the file is read.")
     if picture.icc is not None and len(picture.icc) > limits.PROFILE_BYTES:
         picture.icc = None
         picture.notes.append("The colour profile is too large and was left out.")
-    if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-        picture.notes.append("Only the first of several pictures in the file is read.")
-    orientation = int(image.getexif().get(_ORIENTATION, 1))
-    if _is_deep(image, data):
-        array, orientation = _decode_deep(data, image), 1 if image.format == "TIFF" else orientation
-    else:
-        if image.format == "TIFF":
-            orientation = 1  # Pillow turns TIFFs itself while it loads them
-        array = _decode_8_bit(image, picture)
-    picture.array = np.ascontiguousarray(turn_upright(array, orientation))
-    if orientation not in (0, 1):
-        picture.notes.append("The picture was turned upright, as the camera noted.")
-    picture.text = {k: v for k, v in getattr(image, "text", {}).items() if isinstance(v, str)}
     return picture
-
-
-def _is_deep(image: Image.Image, data: bytes) -> bool:
-    """Whether the file has more than 8 bits per sample."""
-    if image.format == "PNG":
-        return data[24] == 16
-    if image.format == "TIFF":
-        tags = getattr(image, "tag_v2", {})
-        return max(np.atleast_1d(tags.get(_BITS, 8))) > 8
-    return False
 
 
 def _decode_8_bit(image: Image.Image, picture: Picture) -> np.ndarray:
@@ -113,47 +112,6 @@ def _from_cmyk(image: Image.Image, picture: Picture) -> Image.Image:
         except (ImageCms.PyCMSError, OSError):
             picture.notes.append("The colour profile is broken and was left out.")
     return image.convert("RGB")
-
-
-def _decode_deep(data: bytes, image: Image.Image) -> np.ndarray:
-    """16-bit integer or 32-bit float samples; Pillow would cut them to 8 bit."""
-    import cv2
-
-    decoded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if decoded is None or decoded.dtype not in (np.uint8, np.uint16, np.float32):
-        kind = "" if decoded is None else f" ({decoded.dtype} samples)"
-        raise reject(
-            f"The picture's sample format is not supported{kind}.",
-            remedy="Save it with 8 or 16 bits, or 32-bit float, per channel.",
-        )
-    array = to_rgba(decoded[..., None] if decoded.ndim == 2 else decoded, bgr=True)
-    extra = getattr(image, "tag_v2", {}).get(_EXTRA_SAMPLES, (2,))
-    if decoded.ndim == 3 and decoded.shape[2] == 4 and tuple(np.atleast_1d(extra))[:1] == (1,):
-        array = straight_alpha(array)
-    return array
-
-
-def to_rgba(array: np.ndarray, *, bgr: bool = False) -> np.ndarray:
-    """(H, W, 1…4) gray, gray + alpha, RGB or RGBA to (H, W, 4)."""
-    height, width, channels = array.shape
-    full = FULL[array.dtype.name]
-    result = np.empty((height, width, 4), array.dtype)
-    if channels <= 2:
-        result[..., :3] = array[..., :1]
-    else:
-        result[..., :3] = array[..., 2::-1] if bgr else array[..., :3]
-    result[..., 3] = array[..., -1] if channels in (2, 4) else full
-    return result
-
-
-def straight_alpha(array: np.ndarray) -> np.ndarray:
-    """Premultiplied (H, W, 4) to straight alpha, same dtype."""
-    full = FULL[array.dtype.name]
-    alpha = array[..., 3:].astype(np.float64) / full
-    color = array[..., :3] / np.where(alpha > 0, alpha, 1)
-    result = array.copy()
-    result[..., :3] = color if array.dtype == np.float32 else np.rint(np.clip(color, 0, full))
-    return result
 
 
 def turn_upright(array: np.ndarray, orientation: int) -> np.ndarray:

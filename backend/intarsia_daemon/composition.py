@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from intarsia_client.errors import InvalidRequest
@@ -85,6 +86,24 @@ def window_of(edit_mask: np.ndarray) -> Window:
     return Window(int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1)
 
 
+def continued(element: Picture) -> Picture:
+    """Give the pixels that are mostly transparent the colour of the nearest that is not.
+
+    What lies under transparency is no colour of the element (often black), yet a gradient across the
+    element's edge needs one: this makes it zero there, so that the edge comes from the picture alone.
+    A picture without such pixels, or with nothing else, comes back as it is.
+    """
+    solid = alpha_tensor(element)[0, 0].numpy() >= 0.5
+    if solid.all() or not solid.any():
+        return element
+    rows, columns = ndimage.distance_transform_edt(
+        ~solid, return_distances=False, return_indices=True
+    )
+    array = element.array.copy()
+    array[..., :3] = element.array[rows, columns, :3]
+    return Picture(array, element.x, element.y, element.name)
+
+
 @dataclass(frozen=True)
 class Placed:
     """Picture and element on the same window, ready for the models."""
@@ -95,7 +114,7 @@ class Placed:
     target: Tensor
     """(1, 3, H, W) in [-1, 1]: the picture."""
     source: Tensor
-    """(1, 3, H, W) in [-1, 1]: the element's colours."""
+    """(1, 3, H, W) in [-1, 1]: the element's colours, continued beyond its edge."""
     edit_mask: Tensor
     """(1, 1, H, W) in [0, 1]: how much of the element counts."""
 
@@ -131,7 +150,8 @@ def place(
         window = Window(0, 0, width, height)
     else:
         window = window_of(edit_mask).grown(margin, height, width)
-    below, above = window.picture(picture), window.picture(on_canvas(element, picture))
+    below = window.picture(picture)
+    above = continued(window.picture(on_canvas(element, picture)))
     return Placed(
         window,
         below,

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from intarsia_client.errors import InvalidRequest
-from intarsia_daemon.composition import Window, edit_mask_of, place, window_of
+from intarsia_daemon.composition import Window, continued, edit_mask_of, place, window_of
 from intarsia_daemon.pixels import Area, Picture
 
 
@@ -69,3 +69,17 @@ def test_nothing_to_change_is_refused_with_what_to_do(
     with pytest.raises(InvalidRequest, match=message) as caught:
         edit_mask_of(_picture(), element, area)
     assert caught.value.remedy
+
+
+def test_an_elements_colours_go_on_beyond_its_edge_and_its_alpha_stays() -> None:
+    array = np.zeros((1, 5, 4), np.uint8)
+    array[0, 1], array[0, 3] = (10, 20, 30, 255), (70, 80, 90, 200)
+    done = continued(Picture(array)).array
+    assert done[0, :, 0].tolist() == [10, 10, done[0, 2, 0], 70, 70]
+    assert done[0, 2, 0] in (10, 70)
+    np.testing.assert_array_equal(done[..., 3], array[..., 3])
+
+
+def test_an_opaque_element_keeps_its_surroundings() -> None:
+    opaque = _picture()
+    assert continued(opaque) is opaque

@@ -30,24 +30,25 @@ class Example:
     ending: str = ".png"
 
 
-_LEMON = {"picture": "coffee_lemon.ora#Coffee", "element": "coffee_lemon.ora#Lemon"}
+_MOON = {"picture": "shipwreck.ora#Shipwreck", "element": "shipwreck.ora#Moon"}
 
 EXAMPLES = (
     Example(
         "blend_seamless",
         "Blend: seamless",
-        "A lemon from a shop's photograph, under the light of another table. Its detail stays, its "
+        "A moon cut out of another painting, with some of its sky. Its brush strokes stay, its "
         "colours are those that fit the edge exactly: Poisson's equation, solved to the last grey "
         "level.",
         "blend",
-        _LEMON,
+        _MOON,
     ),
     Example(
         "blend_mixed",
         "Blend: the stronger detail of both",
-        "With mixed gradients the grain of the table shows through where it is stronger.",
+        "A lemon on a table: with mixed gradients the grain of the wood shows through where it is "
+        "stronger than the element's own detail.",
         "blend",
-        _LEMON,
+        {"picture": "coffee_lemon.ora#Coffee", "element": "coffee_lemon.ora#Lemon"},
         {"gradients": "mixed"},
     ),
     Example(
@@ -55,8 +56,8 @@ EXAMPLES = (
         "Blend: a soft edge",
         "The element keeps its colours and fades out.",
         "blend",
-        _LEMON,
-        {"method": "feather", "feather": "8"},
+        _MOON,
+        {"method": "feather", "feather": "12"},
     ),
     Example(
         "harmonize_portrait",

@@ -22,6 +22,8 @@ SLICE = 64 * 1024 * 1024
 """Bytes given to one system call; some systems refuse more than 2 GiB."""
 MECHANISM = b"PLAIN"
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01" + MECHANISM.ljust(20, b"\0") + bytes(32)
+VERSION_END = 11
+"""Bytes of a greeting up to the major version; a peer sends the rest of its own after these."""
 ERRORS = (b"\x05ERROR", b"^RROR")
 """How a refusing command begins."""
 
@@ -103,8 +105,12 @@ def send_frames(sock: socket.socket, frames: Sequence[Any]) -> None:
 
 
 def shake_hands(stream: Stream, username: bytes, password: bytes) -> None:
-    """Greeting, HELLO, WELCOME, INITIATE, READY."""
-    stream.socket.sendall(GREETING)
+    """Greeting, HELLO, WELCOME, INITIATE, READY.
+
+    Our greeting waits for theirs after the version: libzmq hangs up on another mechanism before it
+    has named its own.
+    """
+    stream.socket.sendall(GREETING[:VERSION_END])
     greeting = stream.read(10)
     if greeting[0] != 0xFF or greeting[9] & 1 != 1:
         raise _stranger("it does not speak ZeroMQ")
@@ -116,6 +122,7 @@ def shake_hands(stream: Stream, username: bytes, password: bytes) -> None:
         raise _stranger(
             "it does not ask for a token ({})".format(mechanism.decode("ascii", "replace"))
         )
+    stream.socket.sendall(GREETING[VERSION_END:])
     hello = b"".join(bytes((len(text),)) + text for text in (username, password))
     stream.socket.sendall(frame(COMMAND, b"\x05HELLO" + hello))
     _expect(stream, b"\x07WELCOME")

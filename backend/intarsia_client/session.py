@@ -211,7 +211,7 @@ class Session:
         while not answer.arrived.wait(max(0.0, min(PING_EVERY_S, deadline - time.monotonic()))):
             if time.monotonic() >= deadline:
                 raise EngineUnreachable(
-                    f"The engine did not answer a {kind} request within {timeout_s:g} s.",
+                    f"The engine did not answer within {timeout_s:g} s ({kind}).",
                     value=timeout_s,
                     remedy='Try again; "intarsia doctor" looks for the cause.',
                     action={"label": "Try again", "do": "retry"},

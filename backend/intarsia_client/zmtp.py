@@ -24,7 +24,7 @@ from intarsia_client.errors import EngineError, EngineNotRunning, EngineUnreacha
 DEFAULT_LIMIT = 8 * 1024 * 1024
 """Bytes of one incoming message, all parts together, unless said otherwise."""
 MAX_PARTS = 64
-SEND_STALL_S = 15
+SEND_STALL_S = 10
 """How long the other side may take nothing at all before a send gives up."""
 
 

@@ -1,0 +1,397 @@
+"""The docker: what pressing a button in the panel does to the document and to the engine."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from typing import Any, Mapping
+
+from krita import DockWidget, Krita
+
+from intarsia_client import catalog
+from intarsia_client.errors import IntarsiaError, InvalidRequest
+from intarsia_client.schema import Operation, Result
+from intarsia_krita import canvas, recipes, settings
+from intarsia_krita.jobs import Event, Jobs, Request
+from intarsia_krita.jobs_window import JobsWindow
+from intarsia_krita.panel import Panel
+from intarsia_krita.qt import QtCore
+from intarsia_krita.session import (
+    Outcome,
+    Problem,
+    Session,
+    Work,
+    expected_time,
+    job_label,
+)
+from intarsia_krita.texts import quoted, tr
+
+_SETTLE_MS = 350
+"""After a change of settings, before the engine is asked how long it would take."""
+_LOOK_AGAIN_S = 3.0
+"""Least time between two looks at the engine when the pointer enters the panel."""
+
+
+class Events(QtCore.QObject):
+    """Brings what happens in other threads into the window's thread."""
+
+    happened = QtCore.pyqtSignal(object)
+
+
+class IntarsiaDocker(DockWidget):
+    """Krita makes one of these for each of its windows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWindowTitle("Intarsia")
+        self._operations = panel_operations()
+        self.session = Session()
+        self.panel = Panel(self._operations)
+        self.setWidget(self.panel)
+        self._events = Events()
+        self._events.happened.connect(self._happen)
+        self.jobs = Jobs(self._events.happened.emit)
+        self._window: JobsWindow | None = None
+        self._estimate: Mapping[str, Any] | None = None
+        self._looked = 0.0
+        self._settle = QtCore.QTimer(self)
+        self._settle.setSingleShot(True)
+        self._settle.setInterval(_SETTLE_MS)
+        self._settle.timeout.connect(self._ask_estimate)
+        self._connect()
+        remembered = settings.read_settings(Krita.instance())
+        self.panel.form.remember(remembered)
+        self._shown_before = bool(remembered.get("shown"))
+        QtCore.QCoreApplication.instance().aboutToQuit.connect(self._leave)
+        self.refresh()
+        self.jobs.ask_status()
+
+    def _connect(self) -> None:
+        panel = self.panel
+        panel.run_pressed.connect(self.run)
+        panel.cancel_pressed.connect(self._cancel)
+        panel.pause_pressed.connect(self._pause)
+        panel.menu_pressed.connect(self._menu)
+        panel.form.chosen.connect(self._operation_chosen)
+        panel.form.changed.connect(self._setting_changed)
+        panel.missing.looked.connect(self.jobs.ask_status)
+        panel.waiting.pressed.connect(self._show_jobs)
+        panel.problem.acted.connect(self._act)
+        panel.problem.dismissed.connect(self._dismiss)
+        panel.outcomes.kept.connect(self._keep)
+        panel.outcomes.discarded.connect(self._discard)
+        panel.outcomes.faded.connect(self._fade)
+
+    # --- Krita calls these --------------------------------------------------------------------
+
+    def canvasChanged(self, canvas: Any) -> None:
+        """Another view or document, or none."""
+        if not self._shown_before:  # Krita hides a docker that it does not know yet
+            self._shown_before = True
+            QtCore.QTimer.singleShot(0, self._introduce)
+        self._settle.start()
+        self.refresh()
+
+    def enterEvent(self, event: Any) -> None:
+        """The pointer came: the active layer or the selection may be another one by now."""
+        super().enterEvent(event)
+        self.refresh()
+        if time.monotonic() - self._looked > _LOOK_AGAIN_S:
+            self._looked = time.monotonic()
+            self.jobs.ask_status()
+
+    def _introduce(self) -> None:
+        self.setVisible(True)
+        self.raise_()
+        self._remember()
+
+    def _leave(self) -> None:
+        self._remember()
+        self.jobs.close()
+
+    def _remember(self) -> None:
+        kept = dict(self.panel.form.remembered(), shown=self._shown_before)
+        settings.write_settings(Krita.instance(), kept)
+
+    # --- drawing ------------------------------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Draw the present state of the active document."""
+        document = Krita.instance().activeDocument()
+        key = canvas.document_id(document) if document is not None else ""
+        name = canvas.document_name(document) if document is not None else ""
+        try:
+            self.panel.show_reads(canvas.look(document).sentence(), True)
+        except InvalidRequest as error:
+            self.panel.show_reads(f"{error.what} {error.remedy}", False)
+        self.panel.show_expected(expected_time(self.panel.form.operation, self._estimate))
+        self.panel.draw(self.session, key, name)
+
+    def _operation_chosen(self) -> None:
+        self._estimate = None
+        self._settle.start()
+        self.refresh()
+
+    def _setting_changed(self, name: str) -> None:
+        self._settle.start()
+        self._follow_live(name)
+
+    def _follow_live(self, name: str) -> None:
+        """A setting that needs no new run: it fades the newest result in or out."""
+        outcome, operation = self.panel.outcomes.chosen(), self.panel.form.operation
+        if outcome is None or outcome.operation.id != operation.id:
+            return
+        parameter = next((p for p in operation.parameters if p.name == name), None)
+        if parameter is None or parameter.kind != "scalar" or parameter.recompute:
+            return
+        made_with = outcome.result.recipe.get("parameters", {}).get(name)
+        if isinstance(made_with, (int, float)) and made_with > 0:
+            self.panel.outcomes.set_amount(self.panel.form.values()[name] / made_with)
+
+    def _ask_estimate(self) -> None:
+        document = Krita.instance().activeDocument()
+        if document is None:
+            return
+        try:
+            situation = canvas.look(document)
+        except InvalidRequest:
+            return
+        operation = self.panel.form.operation
+        sizes = canvas.sizes(situation, operation)
+        self.jobs.ask_estimate(operation, self.panel.form.values(), sizes)
+
+    # --- running ------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Read the document and send the job; the result becomes a layer when it is there."""
+        document, form = Krita.instance().activeDocument(), self.panel.form
+        operation = form.operation
+        try:
+            reading = canvas.read(document, operation)
+            values = operation.check([i.input for i in reading.inputs], form.values())
+        except IntarsiaError as error:
+            return self._complain(error)
+        situation = reading.situation
+        job = uuid.uuid4().hex
+        label = job_label(situation.document_name, operation, situation.element.name())
+        self.session.begin(
+            Work(job, operation, situation.document, situation.document_name, situation.element_id)
+        )
+        self.jobs.run(Request(job, operation, reading.inputs, values, form.seed(), label))
+        self._remember()
+        self.refresh()
+
+    def _cancel(self) -> None:
+        work = self._active_work()
+        if work is not None and work.state != "stopping":
+            work.state = "stopping"
+            self.jobs.cancel(work.job)
+            self.refresh()
+
+    def _pause(self) -> None:
+        work = self._active_work()
+        if work is not None:
+            (self.jobs.resume if work.state == "paused" else self.jobs.pause)(work.job)
+
+    def _happen(self, event: Event) -> None:
+        """Something happened in the engine or on the way to it (in the window's thread)."""
+        work = self.session.happen(event)
+        if event.kind == "finished" and work is not None:
+            self._insert(work, event.value)
+        elif event.kind == "status":
+            self.session.engine, self.session.said = event.value, ""
+            if self._window is not None:
+                self._window.show_jobs(event.value.jobs)
+        elif event.kind == "estimate":
+            operation, found = event.value
+            if operation == self.panel.form.operation.id:
+                self._estimate = found
+        elif event.kind == "said":
+            self.session.said = _said(*event.value)
+        elif event.kind == "log":
+            self._show_log(event.value)
+        elif event.kind == "trouble":
+            self.session.problems[self._active_id()] = Problem.of(event.value)
+        if event.kind in ("accepted", "finished", "failed", "cancelled"):
+            self.jobs.ask_status()
+            self._settle.start()
+        self.refresh()
+
+    def _insert(self, work: Work, result: Result) -> None:
+        """Put a result into its document, and let the engine forget it."""
+        document = _open_document(work.document)
+        if document is None:
+            self.session.over.discard(work.job)  # it is offered again when the picture is open
+            name = quoted(work.document_name)
+            self.session.problems[""] = Problem(
+                tr("%s was closed before its result was there.", name),
+                tr("The engine keeps the result for a day: open the picture, then More > Jobs…"),
+            )
+            return
+        try:
+            nodes, found = canvas.insert(document, result.layers, work.element)
+        except IntarsiaError as error:
+            self.session.problems[work.document] = Problem.of(error)
+            return
+        for node in nodes:
+            recipes.keep(document, node, result.recipe)
+        ids = [node.uniqueId().toString() for node in nodes]
+        self.session.outcomes.setdefault(work.document, []).append(
+            Outcome(work.job, work.operation, ids, result)
+        )
+        if work.element and not found:
+            self.session.said = tr("The object's layer is gone; the result is on top.")
+        self.jobs.acknowledge(work.job)
+
+    # --- results ------------------------------------------------------------------------------
+
+    def _keep(self, outcome: Outcome) -> None:
+        self.session.outcomes[self._active_id()].remove(outcome)
+        self.refresh()
+
+    def _discard(self, outcome: Outcome) -> None:
+        document = Krita.instance().activeDocument()
+        for layer in outcome.layers:
+            node = canvas.find_node(document, layer)
+            if node is not None:
+                node.remove()
+            recipes.forget(document, layer)
+        document.refreshProjection()
+        self._keep(outcome)
+
+    def _fade(self, outcome: Outcome, share: float) -> None:
+        outcome.share = share
+        document = Krita.instance().activeDocument()
+        for layer in outcome.layers:
+            node = canvas.find_node(document, layer)
+            if node is not None:
+                canvas.set_opacity(document, node, share)
+
+    # --- problems, engine, jobs ---------------------------------------------------------------
+
+    def _complain(self, error: BaseException) -> None:
+        self.session.problems[self._active_id()] = Problem.of(error)
+        self.refresh()
+
+    def _dismiss(self) -> None:
+        self.session.problems.pop(self._active_id(), None)
+        self.session.problems.pop("", None)
+        self.refresh()
+
+    def _act(self, action: Mapping[str, Any]) -> None:
+        """The button of a problem: it does what it says, then runs again where that makes sense."""
+        if isinstance(action.get("set"), dict):
+            self.panel.form.set_values(action["set"])
+            return self.run()
+        what = action.get("do")
+        if what == "log":
+            return self.jobs.ask_log()
+        self._dismiss()
+        if what == "start":
+            self.jobs.start()
+        else:
+            if what == "release":
+                self.jobs.release()
+            self.run()
+
+    def _menu(self, name: str) -> None:
+        if name == "jobs":
+            self._show_jobs()
+        elif name == "settings":
+            self._take_settings()
+        elif name == "log":
+            self.jobs.ask_log()
+        else:
+            {"release": self.jobs.release, "stop": self.jobs.stop}[name]()
+
+    def _take_settings(self) -> None:
+        """Show the settings that made the active layer."""
+        document = Krita.instance().activeDocument()
+        node = document.activeNode() if document is not None else None
+        recipe = recipes.recipe_of(document, node) if node is not None else None
+        form = self.panel.form
+        if recipe is None or not form.choose(str(recipe.get("operation"))):
+            self.session.said = tr("The active layer was not made by Intarsia.")
+            return self.refresh()
+        form.set_values(recipe.get("parameters") or {})
+        form.set_seed(int(recipe.get("seed") or 0))
+        self.session.said = tr("These are the settings of %s.", quoted(node.name()))
+        self.refresh()
+
+    def _show_log(self, text: str) -> None:
+        key = self._active_id()
+        if key not in self.session.problems and "" not in self.session.problems:
+            self.session.problems[key] = Problem(tr("This is the end of the engine's log."), "")
+        self.refresh()
+        self.panel.problem.show_details(text)
+
+    def _show_jobs(self) -> None:
+        if self._window is None:
+            self._window = JobsWindow(self)
+            self._window.inserted.connect(self._attach)
+            self._window.cancelled.connect(self._cancel_job)
+            self._window.forgotten.connect(self._forget_job)
+            self._window.refreshed.connect(self.jobs.ask_status)
+        self._window.show_jobs(self.session.engine.jobs)
+        self._window.show()
+        self._window.raise_()
+        self.jobs.ask_status()
+
+    def _attach(self, job: Mapping[str, Any]) -> None:
+        """Follow a job of an earlier Krita; its result goes into the open picture."""
+        document = Krita.instance().activeDocument()
+        if document is None:
+            return self._complain(InvalidRequest(tr("No picture is open."), remedy=tr("Open one.")))
+        number, operation = str(job["job"]), self._operations.get(str(job.get("operation")))
+        if number in self.session.works or operation is None:
+            return
+        key, name = canvas.document_id(document), canvas.document_name(document)
+        work = Work(number, operation, key, name, _element_id(document))
+        work.lane = str(job.get("lane") or "")
+        self.session.begin(work)
+        self.jobs.attach(number)
+        self.refresh()
+
+    def _cancel_job(self, job: str) -> None:
+        self.jobs.cancel(job)
+        self.jobs.ask_status()
+
+    def _forget_job(self, job: str) -> None:
+        self.jobs.acknowledge(job)
+        self.jobs.ask_status()
+
+    def _active_id(self) -> str:
+        document = Krita.instance().activeDocument()
+        return canvas.document_id(document) if document is not None else ""
+
+    def _active_work(self) -> Work | None:
+        return self.session.work_on(self._active_id())
+
+
+def panel_operations() -> dict[str, Operation]:
+    """The operations whose required inputs this panel can read from a document."""
+    return {
+        name: operation
+        for name, operation in catalog.operations().items()
+        if all(i.role in canvas.ROLES for i in operation.inputs if i.required)
+    }
+
+
+def _open_document(key: str) -> Any | None:
+    for document in Krita.instance().documents():
+        if canvas.document_id(document) == key:
+            return document
+    return None
+
+
+def _element_id(document: Any) -> str | None:
+    try:
+        return canvas.look(document).element_id
+    except InvalidRequest:
+        return None
+
+
+def _said(kind: str, number: int) -> str:
+    if kind == "released":
+        return tr("Released %d MB of memory", round(number / 1e6))
+    return tr("The engine ends when its jobs are done")

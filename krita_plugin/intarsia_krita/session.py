@@ -1,0 +1,230 @@
+"""What the panel knows: running jobs, results, problems, how the engine is. No Qt, no Krita.
+
+The panel draws this and nothing else; events of `intarsia_krita.jobs` change it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Mapping
+
+from intarsia_client import wording
+from intarsia_client.schema import Operation, Progress, Result
+from intarsia_krita.jobs import EngineStatus, Event
+from intarsia_krita.texts import quoted, tr
+
+LABEL_SEPARATOR = " – "
+_OPEN_STATES = ("queued", "running", "paused")
+
+
+@dataclass
+class Work:
+    """A job that is under way."""
+
+    job: str
+    operation: Operation
+    document: str
+    """Id of the open document; empty for a job of an earlier Krita."""
+    document_name: str
+    element: str | None
+    """Id of the element's layer."""
+    state: str = "connecting"
+    """``connecting``, ``queued``, ``running``, ``paused`` or ``stopping``."""
+    lane: str = ""
+    progress: Progress | None = None
+    hint: str = ""
+    """A sentence about something that happened on the way."""
+
+    @property
+    def may_pause(self) -> bool:
+        """Whether a Pause button makes sense: it is training, or may come to it."""
+        return self.operation.trains and self.state in ("running", "paused")
+
+    def line(self) -> str:
+        """One line: stage, percent, time left."""
+        if self.state == "stopping":
+            return tr("Stopping …")
+        if self.state == "connecting":
+            return tr("Reaching the engine …")
+        if self.state == "queued":
+            return tr("Waiting for its turn …")
+        line = wording.progress_line(self.progress) if self.progress else tr("Beginning …")
+        return tr("Paused: %s", line) if self.state == "paused" else line
+
+    def percent(self) -> int | None:
+        """Share done in percent, or None while unknown."""
+        if self.progress is None or self.progress.total <= 0 or self.state == "connecting":
+            return None
+        return int(100 * self.progress.fraction)
+
+
+@dataclass
+class Outcome:
+    """A result that stands in a document as one or more layers."""
+
+    job: str
+    operation: Operation
+    layers: list[str]
+    """Ids of the layers."""
+    result: Result
+    share: float = 1.0
+    """Opacity of the layers, in [0, 1]."""
+
+    def line(self) -> str:
+        """One line about it: what, and how long it took."""
+        name = self.result.layers[0].name if self.result.layers else self.operation.title
+        took = sum(self.result.seconds.values())
+        return tr("%s, made in %s", quoted(name), duration_taken(took)) if took else quoted(name)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something to tell the artist, with a button that acts."""
+
+    sentence: str
+    remedy: str = ""
+    action: dict[str, Any] | None = None
+    details: str = ""
+
+    @classmethod
+    def of(cls, error: BaseException) -> Problem:
+        """From anything that was raised."""
+        sentence, remedy, action = wording.error_text(error)
+        parts = ["{}: {}".format(getattr(error, "code", type(error).__name__), sentence), remedy]
+        value, report = getattr(error, "value", None), getattr(error, "report", None)
+        if value is not None:
+            parts.append(tr("Value: %r", value))
+        if report:
+            parts.append(tr("Report: %s", report))
+        return cls(sentence, remedy, action, "\n".join(part for part in parts if part))
+
+
+@dataclass
+class Session:
+    """Everything the panel shows."""
+
+    engine: EngineStatus = field(default_factory=lambda: EngineStatus("off"))
+    works: dict[str, Work] = field(default_factory=dict)
+    outcomes: dict[str, list[Outcome]] = field(default_factory=dict)
+    """Newest last, by document."""
+    problems: dict[str, Problem] = field(default_factory=dict)
+    """The latest by document; ``""`` holds those of no document."""
+    said: str = ""
+    """A short message in the engine's line."""
+    over: set = field(default_factory=set)
+    """Jobs that this session has dealt with."""
+
+    def work_on(self, document: str) -> Work | None:
+        """The job under way for a document, the newest if there are several."""
+        found = [work for work in self.works.values() if work.document == document]
+        return found[-1] if found else None
+
+    def begin(self, work: Work) -> None:
+        """A job was started or is followed again."""
+        self.works[work.job] = work
+        self.problems.pop(work.document, None)
+        self.problems.pop("", None)
+        self.said = ""
+
+    def happen(self, event: Event) -> Work | None:
+        """Take in an event of a job; returns the job's work, if it is one of ours."""
+        work = self.works.get(event.job)
+        if work is None:
+            return None
+        if event.kind == "accepted" and work.state == "connecting":
+            work.state = event.value if event.value in _OPEN_STATES else "running"
+        elif event.kind == "progress":
+            work.progress = event.value
+            if work.state in ("connecting", "queued"):
+                work.state = "running"
+        elif event.kind == "event":
+            self._numbered(work, *event.value)
+        elif event.kind in ("finished", "failed", "cancelled"):
+            del self.works[event.job]
+            self.over.add(event.job)
+            if event.kind == "failed":
+                self.problems[work.document] = Problem.of(event.value)
+        return work
+
+    def _numbered(self, work: Work, kind: str, header: Mapping[str, Any]) -> None:
+        if work.state == "stopping":
+            return
+        if kind == "started":
+            work.state, work.lane = "running", str(header.get("lane") or "")
+        elif kind == "paused":
+            work.state = "paused"
+        elif kind == "resumed":
+            work.state = "running"
+        elif kind == "requeued":
+            work.state = "queued"
+            work.hint = tr("The engine had to start again; the job goes on by itself.")
+        elif kind == "disconnected":
+            work.state = "connecting"
+            work.hint = tr("The engine stopped unexpectedly. It is started again.")
+        elif kind == "reconnected":
+            work.state = "queued"
+            work.hint = tr("The engine was started again; the job goes on by itself.")
+
+    def waiting(self, document_name: str) -> list[dict[str, Any]]:
+        """The engine's jobs for a document of this name that nobody here follows."""
+        begin = document_name + LABEL_SEPARATOR
+        return [
+            job
+            for job in self.engine.jobs
+            if str(job.get("label") or "").startswith(begin)
+            and job.get("job") not in self.works
+            and job.get("job") not in self.over
+            and job.get("state") in (*_OPEN_STATES, "finished")
+        ]
+
+    def engine_line(self) -> tuple[str, str]:
+        """(state, sentence) of the line at the bottom of the panel."""
+        engine = self.engine
+        if self.said:
+            return engine.state, self.said
+        if engine.state == "running":
+            parts = [tr("Engine ready")]
+            if engine.device:
+                parts.append(device_name(engine.device))
+            busy = sum(job.get("state") in ("queued", "running") for job in engine.jobs)
+            if busy:
+                parts.append(tr("1 job") if busy == 1 else tr("%d jobs", busy))
+            return engine.state, " · ".join(parts)
+        if engine.state == "missing":
+            return engine.state, tr("Engine not installed")
+        if engine.state == "trouble":
+            return engine.state, tr("Engine does not answer")
+        return engine.state, tr("Engine off; starts with the first run")
+
+
+def job_label(document_name: str, operation: Operation, element_name: str) -> str:
+    """What the engine's list of jobs calls a job; `Session.waiting` knows it by its beginning."""
+    return LABEL_SEPARATOR.join((document_name, operation.title, element_name))
+
+
+def expected_time(operation: Operation, estimate: Mapping[str, Any] | None) -> str:
+    """The line under the Run button: how long it will take, or what is known without the engine."""
+    if estimate and isinstance(estimate.get("seconds"), (int, float)):
+        time, text = wording.duration(float(estimate["seconds"])), str(estimate.get("text") or "")
+        first = tr("Takes %s.", time)
+        return f"{first} {text}" if text else first
+    if operation.trains:
+        return tr("Learns this picture first, unless it did before: minutes or more.")
+    return tr("Takes a moment.")
+
+
+def duration_taken(seconds: float) -> str:
+    """A time that has passed: ``"0.4 s"``, ``"12 s"``, ``"4 min"``."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    text = wording.duration(seconds)
+    return text[len("about ") :] if text.startswith("about ") else text
+
+
+def device_name(device: str) -> str:
+    """How the line at the bottom calls the device."""
+    if device.startswith("cpu"):
+        return tr("processor")
+    if device.startswith(("cuda", "mps", "xpu")):
+        return tr("graphics card")
+    return device

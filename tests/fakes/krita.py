@@ -1,0 +1,396 @@
+"""A Krita for tests: documents with layers whose pixels can be read, written, composed and undone.
+
+It behaves as the real one was seen to: bytes in the order B, G, R, A (floats R, G, B, A), zeros outside
+a layer, a change of pixels that cannot be undone and the arrival of a layer that can, selection masks
+among the top nodes, a docker whose import failed is not there. With PyQt installed the docker is real.
+"""
+
+from __future__ import annotations
+
+import struct
+import uuid
+from typing import Any
+
+try:
+    from PyQt5.QtWidgets import QDockWidget as _Dock
+except ImportError:
+    try:
+        from PyQt6.QtWidgets import QDockWidget as _Dock
+    except ImportError:
+        _Dock = object
+
+SRGB, LINEAR = "sRGB-elle-V2-srgbtrc.icc", "sRGB-elle-V2-g10.icc"
+_FORMATS = {"U8": ("B", 255), "U16": ("H", 65535), "F32": ("f", 1.0)}
+
+
+class _Id:
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def toString(self) -> str:
+        return self._text
+
+
+class _Rect:
+    def __init__(self, x: int, y: int, width: int, height: int) -> None:
+        self._values = (x, y, width, height)
+
+    def x(self) -> int:
+        return self._values[0]
+
+    def y(self) -> int:
+        return self._values[1]
+
+    def width(self) -> int:
+        return self._values[2]
+
+    def height(self) -> int:
+        return self._values[3]
+
+
+def _to_linear(value: float) -> float:
+    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
+
+
+def _to_srgb(value: float) -> float:
+    return value * 12.92 if value <= 0.0031308 else 1.055 * value ** (1 / 2.4) - 0.055
+
+
+def _decode(data: bytes, depth: str) -> list[tuple[float, ...]]:
+    """Bytes to (r, g, b, a) in [0, 1]."""
+    letter, full = _FORMATS[depth]
+    samples = struct.unpack(f"<{len(data) // struct.calcsize(letter)}{letter}", data)
+    pixels = [tuple(s / full for s in samples[i : i + 4]) for i in range(0, len(samples), 4)]
+    return pixels if depth == "F32" else [(p[2], p[1], p[0], p[3]) for p in pixels]
+
+
+def _encode(pixels: list[tuple[float, ...]], depth: str) -> bytes:
+    letter, full = _FORMATS[depth]
+    samples = []
+    for r, g, b, a in pixels:
+        ordered = (r, g, b, a) if depth == "F32" else (b, g, r, a)
+        samples += ordered if depth == "F32" else [round(full * min(1, max(0, v))) for v in ordered]
+    return struct.pack(f"<{len(samples)}{letter}", *samples)
+
+
+class Node:
+    """A layer, group or mask."""
+
+    def __init__(self, document: Document, name: str, kind: str) -> None:
+        self.document = document
+        self._name, self._kind = name, kind
+        self._id = "{%s}" % uuid.uuid4()
+        self._space = document.space
+        self.pixels: dict[tuple[int, int], tuple[float, ...]] = {}
+        self.children: list[Node] = []
+        self.parent: Node | None = None
+        self._visible, self._opacity = True, 255
+        self.writes = 0
+
+    def copy(self, document: Document) -> Node:
+        twin = Node(document, self._name, self._kind)
+        twin._id, twin._space, twin.pixels = self._id, self._space, dict(self.pixels)
+        twin._visible, twin._opacity = self._visible, self._opacity
+        for child in self.children:
+            one = child.copy(document)
+            one.parent = twin
+            twin.children.append(one)
+        return twin
+
+    def name(self) -> str:
+        return self._name
+
+    def type(self) -> str:
+        return self._kind
+
+    def uniqueId(self) -> _Id:
+        return _Id(self._id)
+
+    def colorModel(self) -> str:
+        return self._space[0]
+
+    def colorDepth(self) -> str:
+        return self._space[1]
+
+    def colorProfile(self) -> str:
+        return self._space[2]
+
+    def setColorSpace(self, model: str, depth: str, profile: str) -> bool:
+        if model != "RGBA" or depth not in _FORMATS:
+            return False
+        self.writes += bool(self.pixels)
+        change = {(LINEAR, SRGB): _to_srgb, (SRGB, LINEAR): _to_linear}.get((self._space[2], profile))
+        if change is not None:
+            self.pixels = {
+                at: (*(change(max(0.0, v)) for v in p[:3]), p[3]) for at, p in self.pixels.items()
+            }
+        self._space = (model, depth, profile)
+        return True
+
+    def visible(self) -> bool:
+        return self._visible
+
+    def setVisible(self, visible: bool) -> None:
+        self._visible = visible
+
+    def opacity(self) -> int:
+        return self._opacity
+
+    def setOpacity(self, opacity: int) -> None:
+        self._opacity = opacity
+
+    def parentNode(self) -> Node | None:
+        return self.parent
+
+    def childNodes(self) -> list[Node]:
+        return list(self.children)
+
+    def addChildNode(self, child: Node, above: Node | None) -> bool:
+        place = self.children.index(above) + 1 if above is not None else 0
+        self.children.insert(place, child)
+        child.parent = self
+        self.document.undo_steps.append(lambda: self.children.remove(child))
+        self.document.setActiveNode(child)
+        return True
+
+    def remove(self) -> bool:
+        parent, place = self.parent, self.parent.children.index(self)
+        parent.children.remove(self)
+        self.document.undo_steps.append(lambda: parent.children.insert(place, self))
+        return True
+
+    def bounds(self) -> _Rect:
+        filled = [at for node in self._with_children() for at, p in node.pixels.items() if p[3] > 0]
+        if not filled:
+            return _Rect(0, 0, 0, 0)
+        xs, ys = [x for x, _ in filled], [y for _, y in filled]
+        return _Rect(min(xs), min(ys), max(xs) - min(xs) + 1, max(ys) - min(ys) + 1)
+
+    def setPixelData(self, data: Any, x: int, y: int, width: int, height: int) -> None:
+        pixels = _decode(bytes(data), self._space[1])
+        if len(pixels) < width * height:
+            return  # the real one writes nothing and says so on stderr only
+        self.writes += 1
+        for i in range(width * height):
+            self.pixels[(x + i % width, y + i // width)] = pixels[i]
+
+    def pixelData(self, x: int, y: int, width: int, height: int) -> bytes:
+        return self._bytes(lambda at: self.pixels.get(at, (0.0,) * 4), x, y, width, height)
+
+    def projectionPixelData(self, x: int, y: int, width: int, height: int) -> bytes:
+        return self._bytes(self.projection, x, y, width, height)
+
+    def projection(self, at: tuple[int, int]) -> tuple[float, ...]:
+        """What shows of this node itself: for a group its layers, elsewhere through its masks."""
+        pixel = self.pixels.get(at, (0.0,) * 4)
+        for child in self.children:
+            if not child._visible:
+                continue
+            if child._kind == "transparencymask":
+                pixel = (*pixel[:3], pixel[3] * child.pixels.get(at, (0.0,) * 4)[3])
+            elif not child._kind.endswith("mask"):
+                pixel = _over(pixel, child.projection(at), child._opacity / 255)
+        return pixel
+
+    def _with_children(self) -> list[Node]:
+        return [self, *(n for child in self.children for n in child._with_children())]
+
+    def _bytes(self, pixel: Any, x: int, y: int, width: int, height: int) -> bytes:
+        places = [(x + i % width, y + i // width) for i in range(width * height)]
+        return _encode([pixel(at) for at in places], self._space[1])
+
+
+def _over(
+    below: tuple[float, ...], above: tuple[float, ...], opacity: float
+) -> tuple[float, ...]:
+    alpha = above[3] * opacity
+    total = alpha + below[3] * (1 - alpha)
+    if total == 0:
+        return (0.0,) * 4
+    mixed = [(a * alpha + b * below[3] * (1 - alpha)) / total for a, b in zip(above, below)]
+    return (*mixed[:3], total)
+
+
+class Selection:
+    """A rectangle with one strength."""
+
+    def __init__(self) -> None:
+        self._rect, self._value = (0, 0, 0, 0), 0
+
+    def select(self, x: int, y: int, width: int, height: int, value: int) -> None:
+        self._rect, self._value = (x, y, width, height), value
+
+    def x(self) -> int:
+        return self._rect[0]
+
+    def y(self) -> int:
+        return self._rect[1]
+
+    def width(self) -> int:
+        return self._rect[2]
+
+    def height(self) -> int:
+        return self._rect[3]
+
+    def pixelData(self, x: int, y: int, width: int, height: int) -> bytes:
+        left, top, w, h = self._rect
+        places = ((x + i % width, y + i // width) for i in range(width * height))
+        inside = (left <= px < left + w and top <= py < top + h for px, py in places)
+        return bytes(self._value if one else 0 for one in inside)
+
+
+class Document:
+    """A picture with its layers."""
+
+    def __init__(self, width: int, height: int, space: tuple[str, str, str] | None = None) -> None:
+        self.space = space or ("RGBA", "U8", SRGB)
+        self._size = (width, height)
+        self.root = Node(self, "root", "grouplayer")
+        self.active: Node | None = None
+        self._selection: Selection | None = None
+        self.annotations: dict[str, bytes] = {}
+        self.undo_steps: list[Any] = []
+        self.path, self.title = "", "Unnamed"
+        self.clones: list[Document] = []
+        self.closed = False
+
+    def clone(self) -> Document:
+        twin = Document(*self._size, self.space)
+        twin.root = self.root.copy(twin)
+        self.clones.append(twin)
+        return twin
+
+    def close(self) -> bool:
+        self.closed = True
+        if self in Krita.open_documents:
+            Krita.open_documents.remove(self)
+        return True
+
+    def layer(self, name: str, parent: Node | None = None, kind: str = "paintlayer") -> Node:
+        """For tests: a new layer on top."""
+        node = Node(self, name, kind)
+        node.parent = parent or self.root
+        node.parent.children.append(node)
+        self.active = node
+        return node
+
+    def undo(self) -> None:
+        """For tests: one Ctrl+Z."""
+        self.undo_steps.pop()()
+
+    def createNode(self, name: str, kind: str) -> Node:
+        return Node(self, name, kind)
+
+    def rootNode(self) -> Node:
+        return self.root
+
+    def topLevelNodes(self) -> list[Node]:
+        return self.root.childNodes()
+
+    def activeNode(self) -> Node | None:
+        return self.active
+
+    def setActiveNode(self, node: Node) -> None:
+        self.active = node
+
+    def width(self) -> int:
+        return self._size[0]
+
+    def height(self) -> int:
+        return self._size[1]
+
+    def colorModel(self) -> str:
+        return self.space[0]
+
+    def colorDepth(self) -> str:
+        return self.space[1]
+
+    def colorProfile(self) -> str:
+        return self.space[2]
+
+    def fileName(self) -> str:
+        return self.path
+
+    def name(self) -> str:
+        return self.title
+
+    def selection(self) -> Selection | None:
+        return self._selection
+
+    def setSelection(self, selection: Selection | None) -> None:
+        self._selection = selection
+
+    def pixelData(self, x: int, y: int, width: int, height: int) -> bytes:
+        return self.root.projectionPixelData(x, y, width, height)
+
+    def refreshProjection(self) -> None:
+        pass
+
+    def waitForDone(self) -> None:
+        pass
+
+    def setModified(self, modified: bool) -> None:
+        pass
+
+    def currentTime(self) -> int:
+        return 0
+
+    def setCurrentTime(self, time: int) -> None:
+        pass
+
+    def annotationTypes(self) -> list[str]:
+        return list(self.annotations)
+
+    def annotation(self, key: str) -> bytes:
+        return self.annotations.get(key, b"")
+
+    def setAnnotation(self, key: str, description: str, data: bytes) -> None:
+        self.annotations[key] = bytes(data)
+
+
+class DockWidget(_Dock):
+    """The base of dockers."""
+
+    def canvasChanged(self, canvas: Any) -> None:
+        pass
+
+
+class DockWidgetFactoryBase:
+    """Where dockers go."""
+
+    DockRight = 2
+
+
+class DockWidgetFactory:
+    """How Krita makes a docker."""
+
+    def __init__(self, name: str, side: int, panel: Any) -> None:
+        self.name, self.side, self.panel = name, side, panel
+
+
+class Krita:
+    """The program."""
+
+    open_documents: list[Document] = []
+    active: Document | None = None
+    factories: list[DockWidgetFactory] = []
+    settings: dict[tuple[str, str], str] = {}
+
+    @staticmethod
+    def instance() -> Krita:
+        return Krita()
+
+    def documents(self) -> list[Document]:
+        return list(Krita.open_documents)
+
+    def activeDocument(self) -> Document | None:
+        return Krita.active
+
+    def addDockWidgetFactory(self, factory: DockWidgetFactory) -> None:
+        Krita.factories.append(factory)
+
+    def readSetting(self, group: str, name: str, default: str) -> str:
+        return Krita.settings.get((group, name), default)
+
+    def writeSetting(self, group: str, name: str, value: str) -> None:
+        Krita.settings[(group, name)] = value

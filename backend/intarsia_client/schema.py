@@ -79,11 +79,12 @@ class Scalar:
     def parse(self, text: str) -> float:
         """Read the value from a command line or a recipe."""
         try:
-            return self.check(float(text))
+            number = float(text)
         except ValueError:
             raise InvalidRequest(
                 f"{self.name} must be a number, got {text!r}.", value=text, remedy=self._range()
             ) from None
+        return self.check(number)
 
     def _range(self) -> str:
         span = f"Use a number from {self.minimum:g} to {self.maximum:g}"
@@ -127,13 +128,14 @@ class Whole:
     def parse(self, text: str) -> int:
         """Read the value from a command line or a recipe."""
         try:
-            return self.check(int(text))
+            number = int(text)
         except ValueError:
             raise InvalidRequest(
                 f"{self.name} must be a whole number, got {text!r}.",
                 value=text,
                 remedy=self._range(),
             ) from None
+        return self.check(number)
 
     def _range(self) -> str:
         span = f"Use a whole number from {self.minimum} to {self.maximum}"

@@ -79,8 +79,8 @@ class Spool:
             item = wire.check_buffer(description, frame)
             files.append(
                 BufferFile(
-                    input=_text(item, "input"),
-                    name=_text(item, "name"),
+                    input=item.get("input", ""),
+                    name=item.get("name", ""),
                     width=item["width"],
                     height=item["height"],
                     channels=item["channels"],
@@ -211,13 +211,6 @@ def map_file(file: BufferFile) -> memoryview:
         action={"label": "Run again", "do": "retry"},
         code="NOT_FOUND",
     )
-
-
-def _text(item: dict[str, Any], key: str) -> str:
-    value = item.get(key, "")
-    if not isinstance(value, str) or len(value) > 500:
-        raise ProtocolError(f"A buffer's {key} must be a short text.", code="BAD_REQUEST")
-    return value
 
 
 def _write(path: str, data: Any, durable: bool) -> None:

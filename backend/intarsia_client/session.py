@@ -31,8 +31,8 @@ MISSED_PINGS = 3
 """Pings without any sign of life, while waiting, after which the engine counts as gone."""
 CONTROL_LIMIT = 4 * 1024 * 1024
 """Bytes of one message on the control socket: a header and a preview."""
-DEFAULT_BULK_LIMIT = 4 * 1024**3
-"""Bytes of one message on the bulk socket where the engine names no limit."""
+BULK_LIMIT = 4 * 1024**3
+"""Bytes of one message on the bulk socket: all layers of a result."""
 
 _OUR_FAULT = (
     "BAD_FRAME",
@@ -100,9 +100,7 @@ class Session:
         try:
             session._connect(endpoint.control, CONTROL_LIMIT, timeout_s)
             session.welcome = session._greet(hello, 0, timeout_s)
-            limit = _whole(session.welcome.get("limits"), "total")
-            bulk_limit = limit + CONTROL_LIMIT if limit else DEFAULT_BULK_LIMIT
-            session._connect(endpoint.bulk, bulk_limit, timeout_s)
+            session._connect(endpoint.bulk, BULK_LIMIT, timeout_s)
             hello["session"] = session.welcome.get("session")
             session._greet(hello, 1, timeout_s)
         except BaseException:
@@ -262,8 +260,3 @@ class _Answer:
 def _refusal(header: Mapping[str, Any]) -> IntarsiaError:
     ours = header.get("code") in _OUR_FAULT
     return from_dict(header, InvalidRequest if ours else EngineRefused)
-
-
-def _whole(limits: Any, name: str) -> int:
-    value = limits.get(name) if isinstance(limits, dict) else None
-    return value if isinstance(value, int) and value > 0 else 0

@@ -8,11 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.support import ROOT
 
 from intarsia_client import catalog
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import Operation
-from tests.support import ROOT
 
 
 def test_every_packaged_operation_can_be_read_and_accepts_its_defaults(
@@ -41,7 +41,7 @@ def test_an_unknown_operation_lists_the_known_ones(
 ):
     monkeypatch.setattr(catalog, "operations", lambda: {"soften": operation, "blend": operation})
     with pytest.raises(
-        InvalidRequest, match="no operation named 'sharpen'.*soften, blend"
+        InvalidRequest, match=r"no operation named 'sharpen'.*soften, blend"
     ) as caught:
         catalog.operation("sharpen")
     assert caught.value.code == "UNSUPPORTED_OPERATION"

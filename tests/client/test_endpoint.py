@@ -80,7 +80,7 @@ def test_an_endpoint_is_read_and_unknown_fields_are_ignored(home: Path):
 
 
 def test_no_file_means_that_no_engine_runs(home: Path):
-    with pytest.raises(EngineNotRunning, match="not running.*intarsia serve") as caught:
+    with pytest.raises(EngineNotRunning, match=r"not running.*intarsia serve") as caught:
         Endpoint.read()
     assert caught.value.action == {"label": "Start the engine", "do": "start"}
 

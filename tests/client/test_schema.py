@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from typing import Any
@@ -76,10 +77,8 @@ def test_any_value_is_taken_or_refused_and_nothing_else(value: Any, name: str):
 @given(text=st.text(), name=st.sampled_from(["strength", "rounds", "edge", "tiled"]))
 def test_any_text_is_read_or_refused_and_nothing_else(text: str, name: str):
     parameter = SOFTEN.parameter(name)
-    try:
+    with contextlib.suppress(InvalidRequest):
         assert parameter.check(parameter.parse(text)) is not None
-    except InvalidRequest:
-        pass
 
 
 @pytest.mark.parametrize(
@@ -99,9 +98,9 @@ def test_texts_of_a_command_line_become_values(
 
 
 def test_inputs_are_checked_by_name_need_and_number(operation: Operation):
-    with pytest.raises(InvalidRequest, match="needs the input 'picture'.*Choose the picture"):
+    with pytest.raises(InvalidRequest, match=r"needs the input 'picture'.*Choose the picture"):
         operation.check(["area"], {})
-    with pytest.raises(InvalidRequest, match="no input named 'sky'.*picture, area, samples"):
+    with pytest.raises(InvalidRequest, match=r"no input named 'sky'.*picture, area, samples"):
         operation.check(["picture", "sky"], {})
     with pytest.raises(InvalidRequest, match="takes one 'picture'"):
         operation.check(["picture", "picture"], {})
@@ -117,7 +116,7 @@ def test_fields_of_newer_releases_are_ignored_and_new_kinds_are_named(operation:
     data["colour"] = data["inputs"][0]["colour"] = data["parameters"][0]["colour"] = "red"
     assert Operation.from_dict(data) == operation
     data["parameters"][0]["kind"] = "curve"
-    with pytest.raises(InvalidRequest, match="does not know the parameter kind 'curve'.*plugins"):
+    with pytest.raises(InvalidRequest, match=r"does not know the parameter kind 'curve'.*plugins"):
         Operation.from_dict(data)
 
 

@@ -1,4 +1,4 @@
-"""Starting the engine: apart from us, with a clean environment, and what happens when it does not."""
+"""Starting the engine: apart from us, with a clean environment, and when it does not start."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.support import FAKES, ROOT
 
 from intarsia_client import endpoint, starter
 from intarsia_client.client import Client
 from intarsia_client.endpoint import Endpoint, write_engine_file
 from intarsia_client.errors import EngineMissing, EngineUnreachable
-from tests.support import FAKES, ROOT
 
 ENGINE = """
 import json, os, sys
@@ -175,7 +175,7 @@ def test_a_program_that_cannot_be_run_is_explained(home: Path, tmp_path: Path):
     program.write_text("x", "utf-8")
     program.chmod(0o600)
     write_engine_file([str(program)], home)
-    with pytest.raises(EngineMissing, match="could not be started with .*not-a-program"):
+    with pytest.raises(EngineMissing, match=r"could not be started with .*not-a-program"):
         starter.start_engine()
 
 

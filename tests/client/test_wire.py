@@ -11,12 +11,12 @@ import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support import ROOT
 
 from intarsia_client import wire
 from intarsia_client.errors import CODES, InvalidRequest, ProtocolError
 from intarsia_client.schema import ITEM_BYTES, Pixels, ResultLayer
 from intarsia_client.wire import Message
-from tests.support import ROOT
 
 FUZZ = settings(deadline=None, max_examples=200)
 
@@ -41,7 +41,8 @@ odd = st.recursive(
 
 
 def frames(header: Any, kind: str = "done") -> list[bytes]:
-    return [wire.MAGIC + bytes((wire.PROTOCOL[0], wire.KINDS[kind])), msgpack.packb(header)]
+    packed: Any = msgpack.packb(header)
+    return [wire.MAGIC + bytes((wire.PROTOCOL[0], wire.KINDS[kind])), packed]
 
 
 def test_the_document_and_the_constants_name_the_same_messages():

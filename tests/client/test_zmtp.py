@@ -198,7 +198,7 @@ def test_a_server_that_vanishes_ends_the_wait(bind: Callable[..., tuple[Any, int
 def test_recv_gives_up_in_time_and_the_connection_stays(bind: Callable[..., tuple[Any, int]]):
     router, port = bind()
     with dealer(port) as client:
-        with pytest.raises(EngineUnreachable, match="within 0.05 s"):
+        with pytest.raises(EngineUnreachable, match=r"within 0\.05 s"):
             client.recv(0.05)
         client.send([b"hello"])
         router.send_multipart(router.recv_multipart())
@@ -282,7 +282,7 @@ def test_an_idle_connection_wakes_nobody(bind: Callable[..., tuple[Any, int]]):
         assert switches() == before
 
 
-# --- a server made by hand, for what pyzmq cannot be told to do -------------------------------------
+# --- a server made by hand, for what pyzmq cannot be told to do -----------------------------------
 
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x01" + b"PLAIN".ljust(20, b"\0") + b"\x01" + bytes(31)
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from tests.models.consingan_reference import reference_arrays
 
 from intarsia_models.region_masks import dilate, soft_edit_mask
-from tests.models.consingan_reference import reference_arrays
 
 
 @pytest.mark.parametrize(("task", "radius"), [("harmonization", 7), ("editing", 20)])

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.models.consingan_reference import reference_arrays
 
 from intarsia_models.resampling import resize_bicubic, resize_tensor
-from tests.models.consingan_reference import reference_arrays
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.models.consingan_reference import reference_arrays, reference_folder
 
 from intarsia_models.errors import UnreadableModel
 from intarsia_models.single_image.model import build_networks
@@ -17,7 +18,6 @@ from intarsia_models.single_image.runs import (
     read_parameters,
 )
 from intarsia_models.single_image.settings import task_settings
-from tests.models.consingan_reference import reference_arrays, reference_folder
 
 RUNS = ["generation_lrelu", "retarget_prelu", "harmonization_lrelu_bn"]
 TOLERANCE = 1e-5

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.models.consingan_reference import reference_arrays, reference_json
 
 from intarsia_models.errors import UnsuitablePicture
 from intarsia_models.single_image.pyramid import image_pyramid, pyramid_sizes
-from tests.models.consingan_reference import reference_arrays, reference_json
 
 
 def test_sizes_equal_the_public_code_in_all_cases() -> None:
@@ -64,7 +64,7 @@ def test_a_small_picture_is_never_enlarged() -> None:
 
 
 def test_a_picture_below_the_least_size_is_refused_with_that_size() -> None:
-    with pytest.raises(UnsuitablePicture, match="short side is 20 px .* needs 25 px"):
+    with pytest.raises(UnsuitablePicture, match=r"short side is 20 px .* needs 25 px"):
         pyramid_sizes(20, 300, stages=3, min_size=25, max_size=300)
 
 

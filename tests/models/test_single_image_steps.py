@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.models.consingan_reference import reference_arrays
 
 from intarsia_models.single_image import critic, reference_step
 from intarsia_models.single_image.model import build_networks
 from intarsia_models.single_image.networks import Discriminator
 from intarsia_models.single_image.settings import task_settings
 from intarsia_models.single_image.stage_training import StageTraining
-from tests.models.consingan_reference import reference_arrays
 
 DOUBLE = torch.float64
 

@@ -10,17 +10,12 @@ import pytest
 import torch
 
 from intarsia_models.errors import TrainingDiverged, UnreadableModel, UnsuitablePicture
-from intarsia_models.single_image import training as training_module
+from intarsia_models.single_image import training_loop
 from intarsia_models.single_image.fine_tuning import FineTuner, fine_tune
 from intarsia_models.single_image.model import TrainedModel
 from intarsia_models.single_image.settings import TaskSettings, task_settings
-from intarsia_models.single_image.training import (
-    SingleImageTrainer,
-    Trainer,
-    TrainingProgress,
-    image_hash,
-    train,
-)
+from intarsia_models.single_image.training import SingleImageTrainer, image_hash, train
+from intarsia_models.single_image.training_loop import Trainer, TrainingProgress
 
 TASKS = ["generation", "retarget", "animation", "harmonization", "editing"]
 
@@ -302,6 +297,6 @@ def test_time_spent_waiting_is_not_training_time(monkeypatch: pytest.MonkeyPatch
         nonlocal clock
         clock += 100.0
 
-    monkeypatch.setattr(training_module.time, "perf_counter", now)
+    monkeypatch.setattr(training_loop.time, "perf_counter", now)
     model = train(picture(), replace(small(), iterations=1), tick=tick)
     assert model.training_seconds == 0

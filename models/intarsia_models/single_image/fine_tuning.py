@@ -11,13 +11,8 @@ from torch import Tensor
 from intarsia_models.resampling import resize_tensor
 from intarsia_models.single_image.model import TrainedModel
 from intarsia_models.single_image.noise import gaussian
-from intarsia_models.single_image.training import (
-    OnProgress,
-    Tick,
-    Trainer,
-    check_picture,
-    image_hash,
-)
+from intarsia_models.single_image.training import check_picture, image_hash
+from intarsia_models.single_image.training_loop import OnProgress, Tick, Trainer
 
 
 def fine_tune(

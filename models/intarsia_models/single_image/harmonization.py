@@ -168,7 +168,7 @@ def apply_difference(
 def _local_lines(
     guide: Tensor, target: Tensor, window: int, tolerance: float
 ) -> tuple[Tensor, Tensor]:
-    """Least squares of ``target`` on the colours of ``guide``: (1, 9, h, w) slopes, (1, 3, h, w)."""
+    """Least squares of ``target`` on the colours of ``guide``: slopes (1, 9, h, w), offsets."""
 
     def mean(values: Tensor) -> Tensor:
         return F.avg_pool2d(values, window, 1, window // 2, count_include_pad=False)

@@ -1,57 +1,30 @@
-"""Training a single-image model, stage by stage: can be watched, paused, stopped and taken up
-again."""
+"""Training a single-image model from scratch, stage by stage.
+
+Can be watched, paused, stopped and taken up again.
+"""
 
 import hashlib
-import json
-import math
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from intarsia_models.checkpoints import Bundle, read_latest_checkpoint, write_checkpoint
-from intarsia_models.errors import TrainingDiverged, UnsuitablePicture
-from intarsia_models.resampling import resize_tensor
-from intarsia_models.single_image.model import TrainedModel, build_networks, part
+from intarsia_models.errors import UnsuitablePicture
+from intarsia_models.single_image.model import TrainedModel, build_networks
 from intarsia_models.single_image.networks import initialize
-from intarsia_models.single_image.noise import adversarial_input, gaussian, reconstruction_noise
+from intarsia_models.single_image.noise import adversarial_input, reconstruction_noise
 from intarsia_models.single_image.pyramid import image_pyramid, pyramid_sizes
 from intarsia_models.single_image.settings import TaskSettings
-from intarsia_models.single_image.stage_training import StageTraining
+from intarsia_models.single_image.training_loop import (
+    OnProgress,
+    Tick,
+    Trainer,
+    TrainingProgress,
+)
 
-LOSSES_EVERY = 20
-"""Iterations between two readings of the losses; a reading waits for the device."""
-CHECKPOINT_EVERY_S = 20.0
-
-
-@dataclass(frozen=True)
-class TrainingProgress:
-    """Where a training is after an iteration."""
-
-    stage: int
-    """Counted from 0."""
-    stages: int
-    iteration: int
-    """Iterations of this stage that are done."""
-    iterations: int
-    """Iterations of this stage."""
-    fraction: float
-    """Of the whole work that is done, by arithmetic, in [0, 1]."""
-    losses: dict[str, float] | None
-    """Every `LOSSES_EVERY` iterations, otherwise None."""
-    preview: Callable[[Tensor | None], Tensor]
-    """Makes (1, 3, h, w) in [-1, 1] at this stage's size: of the picture it is given
-    (harmonization, editing), or of the training picture when given None. Call it only inside the
-    callback."""
-
-
-OnProgress = Callable[[TrainingProgress], None]
-Tick = Callable[[], None]
+__all__ = ["SingleImageTrainer", "TrainingProgress", "check_picture", "image_hash", "train"]
 
 
 def train(
@@ -93,238 +66,6 @@ def train(
     return trainer.run(
         on_progress=on_progress, tick=tick, checkpoint_folder=checkpoint_folder, on_notice=on_notice
     )
-
-
-class Trainer:
-    """The loop that trainings from scratch and fine-tunings share."""
-
-    def __init__(
-        self, model: TrainedModel, *, iterations: int, train_depth: int, kind: str
-    ) -> None:
-        """Prepare a loop over stages.
-
-        Args:
-            model: What is trained, in place.
-            iterations: Per stage.
-            train_depth: How many of the newest stages learn.
-            kind: Tells checkpoints of different loops apart.
-        """
-        self.model = model
-        self.iterations = iterations
-        self.train_depth = train_depth
-        self.kind = kind
-        self.first_stage = 0
-        self.last_stage = len(model.sizes) - 1
-        self.stage = 0
-        self.iteration = 0
-        self.noise_source = torch.Generator(model.device).manual_seed(model.seed)
-        self.choices = torch.Generator().manual_seed(model.seed)
-        self.seconds = 0.0
-        self.training: StageTraining | None = None
-        self._tick: Tick = lambda: None
-
-    def adversarial_picture(self) -> Tensor:
-        """(1, 3, h, w): one draw of what stage 0 is fed."""
-        raise NotImplementedError
-
-    def real(self, stage: int) -> Tensor:
-        """(1, 3, h, w) in [-1, 1]: the training picture at a stage."""
-        raise NotImplementedError
-
-    def enter(self, stage: int) -> None:
-        """Prepare a stage that has not begun."""
-        raise NotImplementedError
-
-    def identity(self) -> dict[str, Any]:
-        """What must be the same for a checkpoint to belong to this training."""
-        model = self.model
-        return {
-            "kind": self.kind,
-            "image_hash": model.image_hash,
-            "settings": model.settings.to_card(),
-            "seed": model.seed,
-            "iterations": self.iterations,
-            "device": model.device.type,
-            "dtype": str(model.real.dtype),
-        }
-
-    def run(
-        self,
-        *,
-        on_progress: OnProgress | None = None,
-        tick: Tick | None = None,
-        checkpoint_folder: Path | None = None,
-        checkpoint_every_s: float = CHECKPOINT_EVERY_S,
-        on_notice: Callable[[str], None] | None = None,
-    ) -> TrainedModel:
-        """Train to the end; see `train`."""
-        self._tick = self._timed(tick)
-        self._notice = on_notice or (lambda text: None)
-        if checkpoint_folder is None or not self._resume(checkpoint_folder):
-            self.enter(self.first_stage)
-        saved = time.monotonic()
-        while True:
-            self._train_iteration(on_progress)
-            stage_done = self.iteration == self.iterations
-            if stage_done and self.stage == self.last_stage:
-                break
-            if stage_done:
-                self.enter(self.stage + 1)
-            due = stage_done or time.monotonic() - saved >= checkpoint_every_s
-            if checkpoint_folder is not None and due:
-                self.save_checkpoint(checkpoint_folder)
-                saved = time.monotonic()
-        return self._finished()
-
-    def save_checkpoint(self, folder: Path) -> None:
-        """Write all that is needed to go on as if nothing had happened."""
-        step = (self.stage - self.first_stage) * self.iterations + self.iteration
-        card = {
-            "identity": self.identity(),
-            "stage": self.stage,
-            "iteration": self.iteration,
-            "seconds": self.seconds,
-            "noise_amplitudes": self.model.generator.noise_amplitudes,
-        }
-        write_checkpoint(folder, step, self._state(), card)
-
-    def _train_iteration(self, on_progress: OnProgress | None) -> None:
-        training = self.training
-        assert training is not None
-        begun = time.perf_counter()
-        self._waited = 0.0
-        noises = self._noises()
-        steps = self.model.settings.critic_steps
-        source = self.noise_source
-        epsilons = torch.rand(
-            steps, generator=source, device=source.device, dtype=self.model.real.dtype
-        )
-        losses = training.iterate(self.iteration, noises, epsilons)
-        self.iteration += 1
-        due = self.iteration % LOSSES_EVERY == 0 or self.iteration in (1, self.iterations)
-        numbers = self._checked(losses.read()) if due else None
-        self.seconds += time.perf_counter() - begun - self._waited
-        if on_progress is not None:
-            on_progress(self._progress(numbers))
-
-    def _noises(self) -> list[Tensor]:
-        shapes = self.model.generator.noise_shapes(self.model.sizes[: self.stage + 1])
-        dtype = self.model.real.dtype
-        inner = [gaussian(shape, self.noise_source, dtype) for shape in shapes[1:]]
-        return [self.adversarial_picture(), *inner]
-
-    def _start(self, stage: int) -> None:
-        """Optimizers for a stage whose networks and fixed noise are ready."""
-        self.stage = stage
-        self.iteration = 0
-        self.training = StageTraining(
-            self.model.generator,
-            self.model.discriminator,
-            self.real(stage),
-            self.model.fixed_noises,
-            self.model.sizes,
-            iterations=self.iterations,
-            train_depth=self.train_depth,
-            tick=lambda: self._tick(),
-        )
-
-    def _progress(self, losses: dict[str, float] | None) -> TrainingProgress:
-        areas = [h * w for h, w in self.model.sizes[self.first_stage :]]
-        here = self.stage - self.first_stage
-        done = sum(areas[:here]) + areas[here] * self.iteration / self.iterations
-        return TrainingProgress(
-            stage=self.stage,
-            stages=len(self.model.sizes),
-            iteration=self.iteration,
-            iterations=self.iterations,
-            fraction=done / sum(areas),
-            losses=losses,
-            preview=self._preview,
-        )
-
-    def _preview(self, picture: Tensor | None = None) -> Tensor:
-        model, stages = self.model, self.stage + 1
-        noises = model.fixed_noises[:stages]
-        if picture is not None:
-            noises = [resize_tensor(picture, *model.sizes[0]).to(model.real), *noises[1:]]
-        return model.generator.synthesize(noises, model.sizes[:stages], batch_statistics=True)
-
-    def _checked(self, losses: dict[str, float]) -> dict[str, float]:
-        bad = [name for name, value in losses.items() if not math.isfinite(value)]
-        if bad:
-            raise TrainingDiverged(
-                f"The training failed at stage {self.stage + 1} of {len(self.model.sizes)}, "
-                f"iteration {self.iteration}: {bad[0].replace('_', ' ')} is {losses[bad[0]]}.",
-                "Train with batch norm, a smaller lr_scale or learning_rate, or another seed.",
-            )
-        return losses
-
-    def _timed(self, tick: Tick | None) -> Tick:
-        """The caller's tick; the time it waits does not count as training."""
-        self._waited = 0.0
-        if tick is None:
-            return lambda: None
-
-        def timed() -> None:
-            begun = time.perf_counter()
-            tick()
-            self._waited += time.perf_counter() - begun
-
-        return timed
-
-    def _state(self) -> dict[str, Tensor]:
-        assert self.training is not None
-        stages = self.stage + 1
-        tensors = {
-            name: tensor
-            for name, tensor in self.model.tensors().items()
-            if not name.startswith("fixed_noise.") or int(name.split(".")[1]) < stages
-        }
-        tensors |= _optimizer_state("adam_generator", self.training.generator_optimizer)
-        tensors |= _optimizer_state("adam_discriminator", self.training.discriminator_optimizer)
-        tensors["random.noise"] = self.noise_source.get_state()
-        tensors["random.choices"] = self.choices.get_state()
-        return tensors
-
-    def _resume(self, folder: Path) -> bool:
-        def damaged(place: Path, what: str) -> None:
-            text = f"The checkpoint {place.name} is damaged and was passed over ({what})"
-            self.model.notes.append(text)
-            self._notice(text)
-
-        found = read_latest_checkpoint(folder, on_damaged=damaged)
-        same = json.loads(json.dumps(self.identity()))
-        if found is None or found.card.get("identity") != same:
-            return False
-        self._restore(found)
-        return True
-
-    def _restore(self, bundle: Bundle) -> None:
-        model, tensors = self.model, bundle.tensors
-        stage = int(bundle.card["stage"])
-        generator, _ = build_networks(model.settings, stage + 1)
-        generator.load_state_dict(part(tensors, "generator."))
-        generator.noise_amplitudes = [float(value) for value in bundle.card["noise_amplitudes"]]
-        model.generator = generator.to(model.device, model.real.dtype)
-        model.discriminator.load_state_dict(part(tensors, "discriminator."))
-        fixed = part(tensors, "fixed_noise.")
-        model.fixed_noises = [fixed[str(n)].to(model.device) for n in range(len(fixed))]
-        self._start(stage)
-        self.iteration = int(bundle.card["iteration"])
-        self.seconds = float(bundle.card["seconds"])
-        assert self.training is not None
-        _restore_optimizer("adam_generator", self.training.generator_optimizer, tensors)
-        _restore_optimizer("adam_discriminator", self.training.discriminator_optimizer, tensors)
-        self.noise_source.set_state(tensors["random.noise"])
-        self.choices.set_state(tensors["random.choices"])
-
-    def _finished(self) -> TrainedModel:
-        self.training = None
-        model = self.model
-        for network in (model.generator, model.discriminator):
-            network.eval().requires_grad_(True).zero_grad(set_to_none=True)
-        model.training_seconds += self.seconds
-        return model
 
 
 class SingleImageTrainer(Trainer):
@@ -422,28 +163,3 @@ def image_hash(image: Tensor) -> str:
     digest = hashlib.sha256(repr(tuple(image.shape)).encode())
     digest.update(levels.contiguous().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _optimizer_state(prefix: str, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    state = optimizer.state_dict()["state"]
-    return {
-        f"{prefix}.{index}.{name}": value
-        for index, values in state.items()
-        for name, value in values.items()
-        if isinstance(value, Tensor)
-    }
-
-
-def _restore_optimizer(
-    prefix: str, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
-) -> None:
-    parameters: Sequence[Tensor] = [p for group in optimizer.param_groups for p in group["params"]]
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, value in part(tensors, f"{prefix}.").items():
-        index, name = key.split(".")
-        like = parameters[int(index)]
-        if value.shape == like.shape:  # memory in the order of the weight, as fused steps need
-            value = torch.empty_like(like).copy_(value)
-        state.setdefault(int(index), {})[name] = value
-    whole = optimizer.state_dict()
-    optimizer.load_state_dict({"state": state, "param_groups": whole["param_groups"]})

@@ -1,0 +1,58 @@
+"""Expected times, and the qualities they belong to."""
+
+from dataclasses import replace
+
+import pytest
+
+from intarsia_models.single_image.cost import expected_fine_tune_seconds, expected_seconds
+from intarsia_models.single_image.settings import harmonization_settings, task_settings
+
+
+def test_draft_costs_at_least_fifty_times_less_than_the_paper_on_a_cpu() -> None:
+    draft, normal, fine = (
+        expected_seconds(harmonization_settings(quality), 480, 640)
+        for quality in ("draft", "normal", "fine")
+    )
+    assert 10 < draft < 120
+    assert normal > 50 * draft
+    assert fine > 3 * normal
+
+
+def test_time_grows_with_iterations_and_falls_with_speed() -> None:
+    settings = harmonization_settings("draft")
+    seconds = expected_seconds(settings, 480, 640)
+    assert expected_seconds(settings, 480, 640, speed=2.0) == pytest.approx(seconds / 2)
+    double = replace(settings, iterations=2 * settings.iterations)
+    assert expected_seconds(double, 480, 640) == pytest.approx(2 * seconds)
+    assert expected_seconds(settings, 480, 640, "cuda:1") < seconds
+
+
+def test_fine_tuning_costs_less_than_training() -> None:
+    settings = harmonization_settings("draft")
+    sizes = [(40, 54), (70, 93), (120, 160)]
+    tuning = expected_fine_tune_seconds(settings, sizes, settings.fine_tune_iterations)
+    assert 0 < tuning < expected_seconds(settings, 480, 640)
+
+
+def test_normal_quality_is_the_papers() -> None:
+    assert harmonization_settings("normal") == task_settings("harmonization")
+    assert harmonization_settings("normal", stages=4).stages == 4
+    with pytest.raises(ValueError, match=r"Unknown quality 'best'; known are draft, normal, fine"):
+        harmonization_settings("best")
+
+
+def test_tasks_are_those_of_the_paper() -> None:
+    found = {
+        task: (s.stages, s.min_size, s.iterations, s.negative_slope, s.batch_norm, s.rule)
+        for task in ("generation", "retarget", "animation", "harmonization", "editing")
+        for s in [task_settings(task)]
+    }
+    assert found == {
+        "generation": (6, 25, 2000, 0.05, False, "concurrent"),
+        "retarget": (6, 25, 2000, 0.05, False, "concurrent"),
+        "animation": (6, 20, 2000, 0.05, False, "concurrent"),
+        "harmonization": (3, 120, 1000, 0.3, True, "geometric"),
+        "editing": (6, 25, 1000, 0.05, True, "concurrent"),
+    }
+    with pytest.raises(ValueError, match="Unknown task 'mosaic'"):
+        task_settings("mosaic")

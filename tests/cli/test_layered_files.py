@@ -42,7 +42,7 @@ def same(one: Layer, other: Layer) -> bool:
     arrays = [layer.array for layer in (one, other) if layer.array is not None]
     if len(arrays) == 1:
         return False
-    if arrays and (arrays[0].dtype != arrays[1].dtype or not np.array_equal(*arrays)):
+    if arrays and (arrays[0].dtype != arrays[1].dtype or (arrays[0] != arrays[1]).any()):
         return False
     plain = {"array": None, "children": None, "layer_mask": None}
     if replace(one, **plain) != replace(other, **plain):

@@ -221,7 +221,7 @@ class Manifest:
             data = json.loads(self._path.read_text("utf-8"))
             files = data["files"]
             self._files = {str(k): v for k, v in files.items() if isinstance(v, dict)}
-        except (OSError, ValueError, KeyError, AttributeError):
+        except (OSError, ValueError, LookupError, AttributeError, TypeError):
             self._files = {}
 
     def is_done(self, output: Path, input_hash: str, recipe_hash: str) -> bool:

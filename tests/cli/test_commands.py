@@ -1,0 +1,349 @@
+"""The commands that need no engine, the exit codes, and that --json is one object."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import Called
+from tests.cli.sample_files import opaque, save_png
+from tests.support import ROOT
+
+from intarsia_client import catalog
+from intarsia_client.endpoint import home, read_engine_command
+from intarsia_client.errors import (
+    EngineUnreachable,
+    IntarsiaError,
+    InvalidRequest,
+    JobCancelled,
+    JobFailed,
+)
+from intarsia_client.version import __version__
+from intarsia_daemon import doctor
+from intarsia_daemon.cli import application, exit_codes
+from intarsia_daemon.documents.limits import reject
+from intarsia_daemon.model_store import ModelStore
+
+Intarsia = Callable[..., Called]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (JobFailed("x"), 1),
+        (IntarsiaError("x", code="DISK_FULL"), 1),
+        (InvalidRequest("x"), 2),
+        (reject("x"), 2),
+        (EngineUnreachable("x"), 3),
+        (JobCancelled("x"), 4),
+    ],
+)
+def test_errors_have_their_exit_codes(error: IntarsiaError, code: int) -> None:
+    assert exit_codes.of(error) == code
+
+
+def test_the_documented_exit_codes_are_the_real_ones() -> None:
+    page = (ROOT / "docs/command-line.md").read_text("utf-8")
+    table = {int(c): text for c, text in re.findall(r"^\| (\d+) \| (.+) \|$", page, re.MULTILINE)}
+
+    assert table == exit_codes.MEANINGS
+
+
+def test_every_command_is_there_and_documented(intarsia: Intarsia) -> None:
+    page = (ROOT / "docs/command-line.md").read_text("utf-8")
+
+    for name in application.COMMANDS:
+        assert f"`intarsia {name}" in page, name
+        assert intarsia(name, "--help").code == 0, name
+
+
+def test_without_arguments_the_commands_are_shown(intarsia: Intarsia) -> None:
+    called = intarsia()
+
+    assert called.code == 2
+    assert "operations" in called.out + called.err
+
+
+def test_the_version_is_told(intarsia: Intarsia) -> None:
+    assert __version__ in intarsia("--version").out
+
+
+def test_unknown_commands_and_options_are_wrong_use(intarsia: Intarsia) -> None:
+    assert intarsia("paint").code == 2
+    assert "No such command 'paint'" in intarsia("paint").err
+    assert intarsia("operations", "--nope").code == 2
+
+
+def test_every_command_tells_the_editors_how_to_start_the_engine(intarsia: Intarsia) -> None:
+    intarsia("operations")
+
+    assert read_engine_command() == [sys.executable, "-m", "intarsia_daemon", "serve"]
+
+
+def test_the_routers_command_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from intarsia_daemon.cli import application\n"
+        "application.application.get_command(None, 'serve')\n"
+        "heavy = {'torch', 'numpy', 'PIL', 'rich'} & set(sys.modules); assert not heavy, heavy\n"
+    )
+
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- operations -----------------------------------------------------------------------------------
+
+
+def test_operations_are_listed_and_described(intarsia: Intarsia) -> None:
+    listed, described = intarsia("operations"), intarsia("operations", "blend")
+
+    assert [line.split("\t")[0] for line in listed.out.splitlines()] == list(catalog.operations())
+    assert "method = poisson" in described.out
+    assert "poisson | feather | hard" in described.out
+
+
+def test_operations_json_is_one_object(intarsia: Intarsia) -> None:
+    listed = intarsia("operations", "--json").json
+    one = intarsia("operations", "blend", "--json").json
+
+    assert [item["id"] for item in listed["operations"]] == list(catalog.operations())
+    assert one == json.loads(json.dumps(catalog.operation("blend").to_dict()))
+
+
+def test_errors_are_one_object_too(intarsia: Intarsia) -> None:
+    called = intarsia("operations", "bland", "--json")
+    usage = intarsia("operations", "--nope", "--json")
+
+    assert called.code == usage.code == 2
+    assert called.json["error"]["code"] == "UNSUPPORTED_OPERATION"
+    assert "There are: blend" in called.json["error"]["remedy"]
+    assert usage.json["error"]["code"] == "BAD_REQUEST"
+    assert called.err == ""
+
+
+# --- run, as far as it goes without an engine -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["bland"], "no operation named 'bland'"),
+        ([], "No operation is named"),
+        (["blend", "--input", "picture"], "not of the form ROLE=FILE"),
+        (["blend", "--input", "pic=p.png"], "no input named 'pic'"),
+        (["blend", "--input", "picture=p.png"], "needs the input 'element'"),
+        (["blend", *("--set", "feather=900")], r"feather must lie in \[0, 200\] px, got 900"),
+        (["blend", *("--set", "feather=soft")], "feather must be a number, got 'soft'"),
+        (["blend", *("--set", "feather")], "not of the form NAME=VALUE"),
+        (["blend", *("--set", "nope=1")], "no parameter named 'nope'"),
+        (["blend", "IN", *("--seed", "-1")], "is not in the range"),
+        (["blend", "IN", *("--place", "element=4")], "not of the form ROLE=X,Y"),
+        (["blend", "IN", *("--place", "area=4,5")], "which is no given input"),
+        (["blend", "IN", "OUT=o.jpg"], "must be a .png or an .ora"),
+        (["blend", "IN", "OUT=p.png"], "is also an input"),
+        (["blend", *("--input", "picture=gone.png", "--input", "element=p.png")], "no such file"),
+        (
+            ["blend", *("--input", "picture=p.png#Sky", "--input", "element=p.png")],
+            "no layer named",
+        ),
+    ],
+)
+def test_run_checks_everything_before_the_engine_is_started(
+    intarsia: Intarsia,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_png(tmp_path / "p.png", opaque(4, 4))
+    inputs = ["--input", "picture=p.png", "--input", "element=p.png"]
+    out, words = "o.png", []
+    for word in arguments:
+        if word == "IN":
+            words += inputs
+        elif word.startswith("OUT="):
+            out = word[4:]
+        else:
+            words.append(word)
+
+    called = intarsia("run", *words, "--out", out)
+
+    assert called.code == 2
+    assert re.search(said, called.err)
+    assert not (home() / "run").exists(), "no engine was started"
+
+
+def test_an_engine_that_cannot_be_started_is_exit_code_3(
+    intarsia: Intarsia, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(application, "remember_how_to_start", lambda: None)
+    picture = save_png(tmp_path / "p.png", opaque(4, 4))
+
+    called = intarsia(
+        "run", "blend", f"--input=picture={picture}", f"--input=element={picture}",
+        "--out", tmp_path / "o.png", "--json",
+    )  # fmt: skip
+
+    assert called.code == 3
+    assert "not installed" in called.json["error"]["what"]
+    assert not (tmp_path / "o.png").exists()
+
+
+def test_jobs_and_stop_start_no_engine(intarsia: Intarsia) -> None:
+    assert intarsia("jobs").out == "No engine is running, so there are no jobs.\n"
+    assert intarsia("jobs", "--json").json == {"running": False, "jobs": []}
+    assert intarsia("stop").out == "No engine is running.\n"
+    assert intarsia("jobs", "cancel", "abc").code == 3
+    assert not (home() / "run").exists()
+
+
+# --- models ---------------------------------------------------------------------------------------
+
+
+def a_model(folder: Path, title: str = "A picture") -> str:
+    def write(place: Path) -> None:
+        (place / "weights.safetensors").write_bytes(os.urandom(100))
+
+    card = {"family": "single-image", "task": "harmonization", "title": title, "source_hash": title}
+    return ModelStore(folder).add(write, card)
+
+
+def test_models_are_listed_shown_and_removed(intarsia: Intarsia) -> None:
+    assert intarsia("models", "list").out == "There are no models yet.\n"
+    name = a_model(home() / "models")
+
+    assert intarsia("models", "list", "--json").json["models"][0]["id"] == name
+    assert intarsia("models", "show", name[:16], "--json").json["title"] == "A picture"
+    assert intarsia("models", "remove", name).code == 0
+    assert intarsia("models", "list", "--json").json == {"models": []}
+
+
+def test_unknown_models_are_answered_with_those_there_are(intarsia: Intarsia) -> None:
+    name = a_model(home() / "models")
+
+    called = intarsia("models", "show", "nope")
+
+    assert called.code == 2
+    assert name in called.err
+
+
+def test_damaged_models_are_found(intarsia: Intarsia) -> None:
+    name = a_model(home() / "models")
+    assert intarsia("models", "verify").code == 0
+    weights = home() / "models" / name / "model" / "weights.safetensors"
+    weights.write_bytes(bytes(100))
+
+    called = intarsia("models", "verify", "--json")
+
+    assert called.code == 1
+    assert "has changed" in called.json["models"][name]
+
+
+def test_a_model_is_imported_only_whole(intarsia: Intarsia, tmp_path: Path) -> None:
+    name = a_model(tmp_path / "elsewhere", "Imported")
+    folder = tmp_path / "elsewhere" / name
+
+    assert intarsia("models", "import", folder).code == 0
+    assert intarsia("models", "show", name, "--json").json["title"] == "Imported"
+    (folder / "model" / "weights.safetensors").write_bytes(bytes(100))
+    assert intarsia("models", "import", folder).code == 1
+    assert intarsia("models", "import", tmp_path).code == 2
+
+
+# --- doctor ---------------------------------------------------------------------------------------
+
+
+def test_doctor_finds_a_fresh_home_in_order(intarsia: Intarsia) -> None:
+    called = intarsia("doctor", "--json")
+
+    found = {item["subject"]: item["state"] for item in called.json["findings"]}
+    assert called.code == 0
+    assert called.json["broken"] is False
+    assert found["versions"] == found["starting"] == found["engine"] == "ok"
+
+
+def test_doctor_finds_a_home_that_others_can_read(intarsia: Intarsia) -> None:
+    home().mkdir(mode=0o700, parents=True)
+    home().chmod(0o755)
+
+    called = intarsia("doctor")
+
+    assert called.code == 1
+    assert "Others can look into" in called.out
+    assert "chmod 700" in called.out
+
+
+def test_doctor_finds_an_engine_that_is_gone_or_open_to_others(intarsia: Intarsia) -> None:
+    run = home() / "run"
+    home().mkdir(mode=0o700)
+    run.mkdir(mode=0o700)
+    endpoint = run / "endpoint.json"
+    content = {
+        "host": "127.0.0.1", "control": 1, "bulk": 2, "token": "t", "boot": "b",
+        "pid": os.getpid(), "protocol": [1, 0], "version": "0",
+    }  # fmt: skip
+    endpoint.write_text(json.dumps(content))
+    endpoint.chmod(0o644)
+    assert "is open to others" in intarsia("doctor").out
+    endpoint.chmod(0o600)
+
+    called = intarsia("doctor", "--json")
+
+    broken = [item for item in called.json["findings"] if item["state"] == "broken"]
+    assert called.code == 1
+    assert [item["subject"] for item in broken] == ["engine"]
+    assert f"Process {os.getpid()} should be the engine" in broken[0]["text"]
+
+
+def test_doctor_finds_plug_ins_that_do_not_work(intarsia: Intarsia, own_home: Path) -> None:
+    intarsia("plugins", "install", "gimp")
+    assert intarsia("doctor").code == 0
+    for script in own_home.rglob("intarsia_gimp.py"):
+        script.chmod(0o644)
+
+    called = intarsia("doctor")
+
+    assert called.code == 1
+    assert "intarsia plugins install gimp" in called.out
+
+
+def test_doctor_notes_little_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "ROOM_BYTES", 10**18)
+
+    disk = next(finding for finding in doctor.examine() if finding.subject == "disk")
+
+    assert (disk.state, disk.remedy[:9]) == ("note", "Make room")
+
+
+# --- generated files ------------------------------------------------------------------------------
+
+
+def generate(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, ROOT / "tools/generate.py", *(str(a) for a in arguments)],
+        capture_output=True,
+        text=True,
+    )
+
+
+def test_the_generated_files_fit_the_declarations() -> None:
+    done = generate("--check")
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_stale_generated_files_are_found_and_written_anew(tmp_path: Path) -> None:
+    stale = generate("--check", "--root", tmp_path)
+    assert stale.returncode == 1
+    assert 'run "make docs"' in stale.stderr
+    assert list(tmp_path.iterdir()) == [], "--check only looks"
+
+    assert generate("--root", tmp_path).returncode == 0
+    for name in ("backend/intarsia_client/catalog.json", "docs/operations.md"):
+        assert (tmp_path / name).read_text("utf-8") == (ROOT / name).read_text("utf-8")

@@ -1,7 +1,7 @@
 """Putting one picture's area into another: seamless (Poisson), soft, hard.
 
-* `poisson_blend` keeps the source's detail and takes its colours from the target around the area: no edge shows,
-  but colours inside shift.
+* `poisson_blend` keeps the source's detail and takes its colours from the target around the area:
+  no edge shows, but colours inside shift.
 * `feather_blend` keeps the source's colours and fades them out towards the edge of the area.
 * `hard_blend` keeps the source's colours up to a sharp edge.
 * `alpha_over` mixes by the edit mask as it is.

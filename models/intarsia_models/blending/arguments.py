@@ -16,7 +16,8 @@ def check_pictures(source: Tensor, target: Tensor, edit_mask: Tensor) -> None:
             raise ValueError(f"{name} must be (B, 3, H, W), got shape {tuple(picture.shape)}.")
     if source.shape != target.shape:
         raise ValueError(
-            f"source and target must have the same shape, got {tuple(source.shape)} and {tuple(target.shape)}."
+            "source and target must have the same shape, "
+            f"got {tuple(source.shape)} and {tuple(target.shape)}."
         )
     wanted = (target.shape[0], 1, *target.shape[2:])
     if edit_mask.shape != wanted:
@@ -37,7 +38,8 @@ def _check_values(name: str, tensor: Tensor) -> None:
         bad = (~tensor.isfinite()).nonzero()
         value = float(tensor[tuple(bad[0])])
         raise ValueError(
-            f"{name} must hold finite numbers; {len(bad)} are not, the first is {value} at {tuple(bad[0].tolist())}."
+            f"{name} must hold finite numbers; {len(bad)} are not, "
+            f"the first is {value} at {tuple(bad[0].tolist())}."
         )
     if name == "edit_mask" and (low < 0 or high > 1):
         raise ValueError(f"edit_mask must lie in [0, 1], got values from {low:g} to {high:g}.")

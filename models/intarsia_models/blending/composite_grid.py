@@ -1,12 +1,14 @@
 """Grids of growing spacing that together carry a harmonic function on an irregular area.
 
-Such a function loses its fine detail quickly with the distance from where it is prescribed. So every pixel near the
-edge of the area carries it, every second one further in, every fourth one further still: the number of unknowns
-follows the length of the edge, not the area. How exact that is: see `BAND`.
+Such a function loses its fine detail quickly with the distance from where it is prescribed. So
+every pixel near the edge of the area carries it, every second one further in, every fourth one
+further still: the number of unknowns follows the length of the edge, not the area. How exact that
+is: see `BAND`.
 
-Source: the idea of Agarwala 2007, "Efficient gradient-domain compositing using quadtrees", Sec. 4. Deviations: points
-instead of quadtree cells, values between the levels are interpolated cubically instead of linearly, and away from
-the pixel grid the 9-point Laplacian is used; both make the error a hundred times smaller than linear cells would.
+Source: the idea of Agarwala 2007, "Efficient gradient-domain compositing using quadtrees", Sec. 4.
+Deviations: points instead of quadtree cells, values between the levels are interpolated cubically
+instead of linearly, and away from the pixel grid the 9-point Laplacian is used; both make the
+error a hundred times smaller than linear cells would.
 """
 
 from dataclasses import dataclass
@@ -22,9 +24,10 @@ Link = tuple[NDArray[np.integer], NDArray[np.float64]]
 BAND = 14
 """Depth of the zone that a level carries, in steps of its own grid.
 
-Detail of wave number k has faded to exp(-k d) at depth d, and both the cubic interpolation (error about k^4) and the
-different Laplacians of two levels (about k^2 per step) act on what is left of it there. Seen on random masks with
-random values of the full range around them: at most 0.02 grey levels.
+Detail of wave number k has faded to exp(-k d) at depth d, and both the cubic interpolation (error
+about k^4) and the different Laplacians of two levels (about k^2 per step) act on what is left of
+it there. Seen on random masks with random values of the full range around them: at most 0.02 grey
+levels.
 """
 SMALLEST = 1500
 """A level with no more points than this that carries all of its points needs no coarser one."""
@@ -38,21 +41,25 @@ DIAGONAL = ((-1, -1), (-1, 1), (1, -1), (1, 1))
 class Level:
     """The points of one grid, (row, column) being ``spacing`` times that in pixels.
 
-    The N carried points are unknowns; the M fringe points, their neighbours further inside, are interpolated from
-    the next coarser level.
+    The N carried points are unknowns; the M fringe points, their neighbours further inside, are
+    interpolated from the next coarser level.
     """
 
     spacing: int
     carried: tuple[Ids, Ids]
-    """(N,) rows and columns, ordered by colour, so that Gauss-Seidel in this order is a multi-colour one."""
+    """(N,) rows and columns, ordered by colour, so that Gauss-Seidel in this order is a
+    multi-colour one."""
     fringe: tuple[Ids, Ids]
     """(M,) rows and columns."""
     depth: NDArray[np.float32]
-    """(N,) pixels to the nearest one outside the area or the array, along rows, columns or diagonals."""
+    """(N,) pixels to the nearest one outside the area or the array, along rows, columns or
+    diagonals."""
     ids: NDArray[np.int32]
-    """(rows + 4, columns + 4), a margin of 2 around: 0 to N-1 carried, N to N+M-1 fringe, -1 neither."""
+    """(rows + 4, columns + 4), a margin of 2 around: 0 to N-1 carried, N to N+M-1 fringe, -1
+    neither."""
     operator: sparse.csr_array
-    """(N, N) negative Laplacian times the squared spacing, with 0 at neighbours outside the area."""
+    """(N, N) negative Laplacian times the squared spacing, with 0 at neighbours outside the
+    area."""
     inflow: sparse.csr_array
     """(N, M) the fringe's part in it."""
 
@@ -72,9 +79,11 @@ class Level:
 
 
 def build_levels(area: NDArray[np.bool_]) -> list[Level]:
-    """The grids for the True pixels of ``area`` (H, W), finest first; the last one carries all its points.
+    """The grids for the True pixels of ``area`` (H, W), finest first; the last one carries all its
+    points.
 
-    At least one pixel must be True and one False. The border of the array is a free edge: no link leads out of it.
+    At least one pixel must be True and one False. The border of the array is a free edge: no link
+    leads out of it.
     """
     depth = _depth(area)
     levels = [_build_level(depth, 1)]
@@ -87,7 +96,8 @@ def build_levels(area: NDArray[np.bool_]) -> list[Level]:
 
 
 def assemble(links: list[Link], shape: tuple[int, int]) -> sparse.csr_array:
-    """A matrix from links, each (column numbers or -1, values), both (rows,); equal columns are summed."""
+    """A matrix from links, each (column numbers or -1, values), both (rows,); equal columns
+    are summed."""
     numbers = np.stack([columns.astype(np.int32) for columns, _ in links], axis=1)
     values = np.stack([value for _, value in links], axis=1)
     used = numbers >= 0
@@ -98,7 +108,8 @@ def assemble(links: list[Link], shape: tuple[int, int]) -> sparse.csr_array:
 
 
 def _depth(area: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Also to the array's border, because coarse grids do not fit it exactly and so must not come near it."""
+    """Also to the array's border, because coarse grids do not fit it exactly and so must not
+    come near it."""
     depth = cv2.distanceTransform(area.astype(np.uint8), cv2.DIST_C, 3)
     for axis, size in enumerate(area.shape):
         from_border = np.minimum(np.arange(1, size + 1), np.arange(size, 0, -1)).astype(np.float32)
@@ -124,7 +135,8 @@ def _build_level(depth: NDArray[np.float32], spacing: int) -> Level:
 def _laplacian(
     carried: tuple[Ids, Ids], n_fringe: int, ids: NDArray[np.int32], spacing: int
 ) -> tuple[sparse.csr_array, sparse.csr_array]:
-    """5 points on the pixels, where it is the definition; else 9 points, of sixth order on harmonic functions."""
+    """5 points on the pixels, where it is the definition; else 9 points, of sixth order on
+    harmonic functions."""
     rows, columns = carried
     count, own = len(rows), np.arange(len(rows))
     weights = [(step, 1.0) for step in NEAR]
@@ -134,7 +146,12 @@ def _laplacian(
     links: list[Link] = [(own, diagonal)]
     for (down, right), weight in weights:
         r, c = rows + down + MARGIN, columns + right + MARGIN
-        exists = (r >= MARGIN) & (r < ids.shape[0] - MARGIN) & (c >= MARGIN) & (c < ids.shape[1] - MARGIN)
+        exists = (
+            (r >= MARGIN)
+            & (r < ids.shape[0] - MARGIN)
+            & (c >= MARGIN)
+            & (c < ids.shape[1] - MARGIN)
+        )
         diagonal += weight * exists
         links.append((ids[r, c], np.full(count, -weight)))
     matrix = assemble(links, (count, count + n_fringe))

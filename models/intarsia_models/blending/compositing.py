@@ -42,7 +42,8 @@ def alpha_over(source: Tensor, target: Tensor, edit_mask: Tensor) -> Tensor:
     Raises:
         ValueError: Shapes, dtypes or devices do not fit, or a value is not finite.
 
-    Source: the "over" operator of Porter and Duff 1984, "Compositing digital images", for an opaque target.
+    Source: the "over" operator of Porter and Duff 1984, "Compositing digital images", for an
+    opaque target.
     """
     check_pictures(source, target, edit_mask)
     return torch.lerp(target, source.to(target.dtype), edit_mask.to(target.dtype))
@@ -55,17 +56,20 @@ def feather_blend(source: Tensor, target: Tensor, edit_mask: Tensor, radius: flo
         source: (B, 3, H, W) in [-1, 1].
         target: (B, 3, H, W) in [-1, 1].
         edit_mask: (B, 1, H, W) in [0, 1]; 1 takes the source.
-        radius: Width of the fade in pixels, measured inwards from the edge; 0 mixes like `alpha_over`.
+        radius: Width of the fade in pixels, measured inwards from the edge; 0 mixes like
+            `alpha_over`.
 
     Returns:
         (B, 3, H, W), dtype and device of ``target``; exactly ``target`` where the edit mask is 0.
 
     Raises:
-        ValueError: Shapes, dtypes or devices do not fit, a value is not finite, or ``radius`` is negative.
+        ValueError: Shapes, dtypes or devices do not fit, a value is not finite, or ``radius`` is
+        negative.
 
-    Convention: the weight is ``edit_mask`` times a smooth step (3 t^2 - 2 t^3) of t = distance / (radius + 1), where
-    distance is the Euclidean one to the nearest pixel with an edit mask below 0.5. The picture's own border is
-    no edge, so an area that runs off the picture does not fade there. Distances are computed on the CPU.
+    Convention: the weight is ``edit_mask`` times a smooth step (3 t^2 - 2 t^3) of t = distance /
+    (radius + 1), where distance is the Euclidean one to the nearest pixel with an edit mask below
+    0.5. The picture's own border is no edge, so an area that runs off the picture does not fade
+    there. Distances are computed on the CPU.
     """
     check_pictures(source, target, edit_mask)
     if not (radius >= 0 and math.isfinite(radius)):

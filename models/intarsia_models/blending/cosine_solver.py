@@ -6,7 +6,8 @@ from scipy import fft
 
 
 def solve_on_rectangle(right_side: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Solve sum over the 4-neighbours q of (u_p - u_q) = right_side_p, neighbours inside the rectangle only.
+    """Solve sum over the 4-neighbours q of (u_p - u_q) = right_side_p, neighbours inside the
+    rectangle only.
 
     Args:
         right_side: (H, W) floats that sum to zero (a mean is ignored); may be overwritten.
@@ -14,17 +15,17 @@ def solve_on_rectangle(right_side: NDArray[np.floating]) -> NDArray[np.floating]
     Returns:
         (H, W) of the same dtype, with mean zero. Exact up to rounding.
 
-    Source: Swarztrauber 1977, "The methods of cyclic reduction, Fourier analysis and the FACR algorithm"; the
-    DCT-II diagonalises the 5-point Laplacian whose edges have no outward links.
+    Source: Swarztrauber 1977, "The methods of cyclic reduction, Fourier analysis and the FACR
+    algorithm"; the DCT-II diagonalises the 5-point Laplacian whose edges have no outward links.
     """
     height, width = right_side.shape
-    spectrum = fft.dctn(right_side, type=2, overwrite_x=True, workers=-1)
+    spectrum = np.asarray(fft.dctn(right_side, type=2, overwrite_x=True, workers=-1))
     rows, columns = (_eigenvalues(size).astype(right_side.dtype) for size in (height, width))
     for row, eigenvalue in zip(spectrum, rows, strict=True):
         divisor = columns + eigenvalue
         divisor[0] = divisor[0] or np.inf  # only the mean's eigenvalue is zero
         row /= divisor
-    return fft.idctn(spectrum, type=2, overwrite_x=True, workers=-1)
+    return np.asarray(fft.idctn(spectrum, type=2, overwrite_x=True, workers=-1))
 
 
 def _eigenvalues(size: int) -> NDArray[np.float64]:

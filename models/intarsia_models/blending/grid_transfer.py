@@ -6,22 +6,34 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from intarsia_models.blending.composite_grid import BAND, DIAGONAL, MARGIN, NEAR, Ids, Level, Link, assemble
+from intarsia_models.blending.composite_grid import (
+    BAND,
+    DIAGONAL,
+    MARGIN,
+    NEAR,
+    Ids,
+    Level,
+    Link,
+    assemble,
+)
 
 IRREGULAR = BAND - 4
-"""Down to this depth, in steps of the finer level, the coarse equations are made from the finer ones."""
+"""Down to this depth, in steps of the finer level, the coarse equations are made from the
+finer ones."""
 
 
 @dataclass(frozen=True)
 class Transfer:
-    """Between a level (N carried, M fringe points) and the next coarser one (n carried, m fringe points)."""
+    """Between a level (N carried, M fringe points) and the next coarser one (n carried, m
+    fringe points)."""
 
     prolongation: sparse.csr_array
     """(N, n) bilinear interpolation of corrections, zero outside the area."""
     restriction: sparse.csr_array
     """(n, N) its transpose; rows are empty where not ``covered``."""
     covered: NDArray[np.bool_]
-    """(n,) whether the finer level decides about this coarse point; elsewhere its Laplacian is zero."""
+    """(n,) whether the finer level decides about this coarse point; elsewhere its Laplacian is
+    zero."""
     to_fringe: sparse.csr_array
     """(M, n + m) cubic interpolation."""
     shared: tuple[Ids, Ids]
@@ -29,7 +41,8 @@ class Transfer:
 
 
 def build_transfer(fine: Level, coarse: Level) -> tuple[Transfer, Level]:
-    """The transfer, and the coarse level with its equations near the edge made from the fine ones (Galerkin).
+    """The transfer, and the coarse level with its equations near the edge made from the fine ones
+    (Galerkin).
 
     Without that the coarse grid would not see the true shape of the area, and thin walls, holes and
     the border of the picture would make the cycles slow or divergent.
@@ -57,8 +70,12 @@ def _only_rows(matrix: sparse.csr_array, kept: NDArray[np.bool_]) -> sparse.csr_
     """The matrix with its other rows empty."""
     lengths = np.diff(matrix.indptr)
     entries = np.repeat(kept, lengths)
-    starts = np.concatenate(([0], np.cumsum(np.where(kept, lengths, 0)))).astype(matrix.indptr.dtype)
-    return sparse.csr_array((matrix.data[entries], matrix.indices[entries], starts), shape=matrix.shape)
+    starts = np.concatenate(([0], np.cumsum(np.where(kept, lengths, 0)))).astype(
+        matrix.indptr.dtype
+    )
+    return sparse.csr_array(
+        (matrix.data[entries], matrix.indices[entries], starts), shape=matrix.shape
+    )
 
 
 def _bilinear(fine: Level, coarse: Level) -> sparse.csr_array:
@@ -83,7 +100,9 @@ def _cubic(fine: Level, coarse: Level) -> sparse.csr_array:
     for down in range(4):
         for right in range(4):
             weight = weights[rows & 1, down] * weights[columns & 1, right]
-            number = coarse.ids[(rows >> 1) + down - 1 + MARGIN, (columns >> 1) + right - 1 + MARGIN]
+            number = coarse.ids[
+                (rows >> 1) + down - 1 + MARGIN, (columns >> 1) + right - 1 + MARGIN
+            ]
             links.append((np.where(weight != 0, number, -1), weight))
     return assemble(links, (len(rows), coarse.count + len(coarse.fringe[0])))
 

@@ -17,17 +17,21 @@ Values = NDArray[np.float64]
 MOST_CYCLES = 200
 SWEEPS = 2
 MOST_DIRECT = 20_000
-"""A coarsest grid of more points (nearly every second row and column is outside) is relaxed: that converges fast."""
+"""A coarsest grid of more points (nearly every second row and column is outside) is relaxed:
+that converges fast."""
 
 
 class HarmonicSolver:
-    """Solves sum over the 4-neighbours q of (u_p - u_q) = 0 for every pixel p of an area, u being given around it.
+    """Solves sum over the 4-neighbours q of (u_p - u_q) = 0 for every pixel p of an area, u being
+    given around it.
 
     Args:
-        area: (H, W), at least one True and one False pixel. Links out of the array do not exist (free edge).
+        area: (H, W), at least one True and one False pixel. Links out of the array do not exist
+            (free edge).
 
-    Source: multilevel adaptive technique with the full approximation scheme, Brandt 1977, "Multi-level adaptive
-    solutions to boundary-value problems", Sec. 2.2 and 3, on the grids of `composite_grid`. All in float64.
+    Source: multilevel adaptive technique with the full approximation scheme, Brandt 1977,
+    "Multi-level adaptive solutions to boundary-value problems", Sec. 2.2 and 3, on the grids of
+    `composite_grid`. All in float64.
     """
 
     def __init__(self, area: NDArray[np.bool_]) -> None:
@@ -59,8 +63,8 @@ class HarmonicSolver:
 
         Args:
             around: (C, H, W) finite values; only those beside the area count.
-            tolerance: Largest error of the iteration, in the unit of the values (estimated from how fast the
-                changes shrink); the grids add their own, see `composite_grid.BAND`.
+            tolerance: Largest error of the iteration, in the unit of the values (estimated from
+                how fast the changes shrink); the grids add their own, see `composite_grid.BAND`.
             after_cycle: Called with the share done, in [0, 1]; may raise to stop.
 
         Returns:
@@ -75,11 +79,16 @@ class HarmonicSolver:
             before = [values.copy() for values in self._values]
             self._cycle(0)
             pairs = zip(self._values, before, strict=True)
-            previous, change = change, max(float(np.abs(new - old).max(initial=0)) for new, old in pairs)
+            previous, change = (
+                change,
+                max(float(np.abs(new - old).max(initial=0)) for new, old in pairs),
+            )
             first = min(first, change)
             rate = min(max(change / previous, 0.1), 0.95) if previous > 0 else 0.1
             error = 0.0 if self._is_direct else change * rate / (1 - rate)
-            if error <= tolerance and (math.isfinite(previous) or change <= tolerance or self._is_direct):
+            if error <= tolerance and (
+                math.isfinite(previous) or change <= tolerance or self._is_direct
+            ):
                 after_cycle(1.0)
                 return self._fill()
             after_cycle(_share_done(first, error, tolerance))
@@ -87,7 +96,9 @@ class HarmonicSolver:
 
     def _start(self, around: NDArray[np.floating]) -> None:
         channels = len(around)
-        self._values = [np.zeros((channels, level.count + len(level.fringe[0]))) for level in self._levels]
+        self._values = [
+            np.zeros((channels, level.count + len(level.fringe[0]))) for level in self._levels
+        ]
         self._right_sides = [np.zeros((channels, level.count)) for level in self._levels]
         rows, columns = self._levels[0].carried
         height, width = self._area.shape
@@ -99,7 +110,11 @@ class HarmonicSolver:
 
     def _cycle(self, index: int) -> None:
         """One V-cycle from this level down."""
-        level, values, right_side = self._levels[index], self._values[index], self._right_sides[index]
+        level, values, right_side = (
+            self._levels[index],
+            self._values[index],
+            self._right_sides[index],
+        )
         if index == len(self._transfers):
             if self._factors is None:
                 _relax(level, values, right_side, 2 * SWEEPS)
@@ -111,12 +126,15 @@ class HarmonicSolver:
         self._cycle(index + 1)
         transfer, coarse = self._transfers[index], self._values[index + 1]
         for channel, row in enumerate(coarse):
-            values[channel, : level.count] += transfer.prolongation @ (row[: start.shape[1]] - start[channel])
+            values[channel, : level.count] += transfer.prolongation @ (
+                row[: start.shape[1]] - start[channel]
+            )
             values[channel, level.count :] = transfer.to_fringe @ row
         _relax(level, values, right_side, SWEEPS)
 
     def _state_coarse_problem(self, index: int) -> Values:
-        """Set values and right side of the next level; return the (C, n) carried values it starts from."""
+        """Set values and right side of the next level; return the (C, n) carried values it
+        starts from."""
         transfer, level, coarse_level = self._transfers[index], *self._levels[index : index + 2]
         values, coarse = self._values[index], self._values[index + 1]
         there, here = transfer.shared
@@ -128,7 +146,8 @@ class HarmonicSolver:
         return coarse[:, : coarse_level.count].copy()
 
     def _fill(self) -> NDArray[np.float32]:
-        """Every pixel, from the coarsest level up: cubic interpolation, then what the level itself carries."""
+        """Every pixel, from the coarsest level up: cubic interpolation, then what the level
+        itself carries."""
         dense: NDArray[np.float32] | None = None
         for level, values in zip(reversed(self._levels), reversed(self._values), strict=True):
             shape = (len(values), *level.shape)
@@ -143,7 +162,9 @@ class HarmonicSolver:
 def _relax(level: Level, values: Values, right_side: Values, sweeps: int) -> None:
     for row, right in zip(values, right_side, strict=True):
         carried = row[: level.count]
-        gauss_seidel(level.operator, carried, right - level.inflow @ row[level.count :], iterations=sweeps)
+        gauss_seidel(
+            level.operator, carried, right - level.inflow @ row[level.count :], iterations=sweeps
+        )
 
 
 def _share_done(first: float, error: float, tolerance: float) -> float:
@@ -153,7 +174,8 @@ def _share_done(first: float, error: float, tolerance: float) -> float:
 
 
 def _double(coarse: NDArray[np.float32], shape: tuple[int, int, int]) -> NDArray[np.float32]:
-    """Cubic interpolation to half the spacing; not within 3 points of the border, where nothing needs it."""
+    """Cubic interpolation to half the spacing; not within 3 points of the border, where
+    nothing needs it."""
     half = np.zeros((shape[0], shape[1], coarse.shape[2]), np.float32)
     full = np.zeros(shape, np.float32)
     for old, new in ((coarse, half), (half.swapaxes(1, 2), full.swapaxes(1, 2))):

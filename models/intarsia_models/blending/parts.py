@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 SMALL = 128
-"""Parts whose bounding box is not larger than this, in pixels, are taken together with small ones near them."""
+"""Parts whose bounding box is not larger than this, in pixels, are taken together with small
+ones near them."""
 NEIGHBOURHOOD = 512
 
 
@@ -18,11 +19,13 @@ class Part:
     rows: slice
     columns: slice
     inside: NDArray[np.bool_]
-    """(h, w) of the rectangle, which has one pixel more than needed on every side where the picture has one."""
+    """(h, w) of the rectangle, which has one pixel more than needed on every side where the
+    picture has one."""
 
 
 def find_parts(area: NDArray[np.bool_]) -> list[Part]:
-    """Split the True pixels of an (H, W) array; pixels that only touch at a corner are not connected."""
+    """Split the True pixels of an (H, W) array; pixels that only touch at a corner are not
+    connected."""
     count, labels, boxes, _ = cv2.connectedComponentsWithStats(
         np.ascontiguousarray(area).view(np.uint8), connectivity=4, ltype=cv2.CV_32S
     )
@@ -39,6 +42,8 @@ def find_parts(area: NDArray[np.bool_]) -> list[Part]:
     for number, members in enumerate(groups.values(), start=1):
         left, top, width, height = boxes[members, :4].T
         rows = slice(max(int(top.min()) - 1, 0), min(int((top + height).max()) + 1, area.shape[0]))
-        columns = slice(max(int(left.min()) - 1, 0), min(int((left + width).max()) + 1, area.shape[1]))
+        columns = slice(
+            max(int(left.min()) - 1, 0), min(int((left + width).max()) + 1, area.shape[1])
+        )
         parts.append(Part(rows, columns, number_of[labels[rows, columns]] == number))
     return parts

@@ -1,20 +1,26 @@
-"""Seamless blending: the source's detail with the colours of the target around it (Poisson blending).
+"""Seamless blending: the source's detail with the colours of the target around it (Poisson
+blending).
 
-With ``f`` the result, ``f*`` the target, ``g`` the source and ``v`` the wanted differences (Pérez, Gangnet and Blake
-2003, "Poisson image editing", Eq. 7; N_p are the 4-neighbours of p inside the picture, Ω is the area)::
+With ``f`` the result, ``f*`` the target, ``g`` the source and ``v`` the wanted differences (Pérez,
+Gangnet and Blake 2003, "Poisson image editing", Eq. 7; N_p are the 4-neighbours of p inside the
+picture, Ω is the area)::
 
-    for p in Ω:   |N_p| f_p - sum of f_q over N_p in Ω  =  sum of f*_q over N_p outside Ω  +  sum of v_pq over N_p
+    for p in Ω:   |N_p| f_p - sum of f_q over N_p in Ω  =  sum of f*_q over N_p outside Ω  +  sum
+    of v_pq over N_p
 
 The correction ``u = f - g`` is solved for, in two exact steps:
 
-1. mixed gradients only: a function whose differences are ``v`` minus those of ``g``, on the bounding rectangle, by a
-   fast cosine transform (`cosine_solver`); with import gradients there is nothing to do, because they are equal;
-2. the harmonic function that brings the values around Ω to ``f* - g``, by multigrid on a composite grid
+1. mixed gradients only: a function whose differences are ``v`` minus those of ``g``, on the
+bounding rectangle, by a
+   fast cosine transform (`cosine_solver`); with import gradients there is nothing to do, because
+   they are equal;
+2. the harmonic function that brings the values around Ω to ``f* - g``, by multigrid on a composite
+grid
    (`harmonic`), whose cost follows the length of the edge instead of the area.
 
-Why this one: with 2 CPU cores and 4 megapixels a sparse factorisation takes minutes and gigabytes; multigrid or conjugate
-gradients on every pixel were estimated at 2 to 3 s (a cycle is some 15 passes over memory); this takes under a
-second (benchmarks/poisson.py). A factorisation serves for what fits the coarsest grid, areas of up to 1500 pixels included.
+Why this one: the area's edge is short beside its surface, and both steps use well-kept compiled code.
+Algebraic multigrid on all pixels takes about ten times as long (benchmarks/poisson.py uses it as the
+reference). A factorisation still serves for what fits the coarsest grid, areas of up to 1500 pixels included.
 """
 
 from collections.abc import Callable
@@ -35,7 +41,8 @@ Picture = NDArray[np.floating]
 
 GREY_LEVEL = 2 / 255
 TIE = 4e-6
-"""Differences this close count as equally strong, so that rounding to float32 does not choose between them."""
+"""Differences this close count as equally strong, so that rounding to float32 does not choose
+between them."""
 DETAIL_SHARE = 0.4
 """Of the time that mixed gradients take, what the cosine transforms take."""
 
@@ -56,26 +63,34 @@ def poisson_blend(
     Args:
         source: (B, 3, H, W) in [-1, 1]; also read one pixel around the area.
         target: (B, 3, H, W) in [-1, 1].
-        edit_mask: (B, 1, H, W) in [0, 1]; the area is where it is at least 0.5 (soft values do not mix). Any
+        edit_mask: (B, 1, H, W) in [0, 1]; the area is where it is at least 0.5 (soft values do not
+            mix). Any
             shape: several parts, holes, at the picture's border, nothing, everything.
-        gradients: "import" keeps the source's detail; "mixed" takes, for each pair of neighbours and each channel, the
-            larger difference of source and target (the source's if equally large), so that the target's texture shows.
-        clamp: Clip the area to [-1, 1]. The solution may lie outside by design; without this it is returned as it is.
-        tolerance: Largest error of the iteration in grey levels (2/255), in [1e-6, 1]. The composite grid adds up to
-            0.02 of them at full contrast, and rounding in float32 less than that.
-        tick: Called between the steps, some 10 ms to 200 ms apart at 4 megapixels; may raise to stop.
+        gradients: "import" keeps the source's detail; "mixed" takes, for each pair of neighbours
+            and each channel, the larger difference of source and target (the source's if equally
+            large), so that the target's texture shows.
+        clamp: Clip the area to [-1, 1]. The solution may lie outside by design; without this it is
+            returned as it is.
+        tolerance: Largest error of the iteration in grey levels (2/255), in [1e-6, 1]. The
+            composite grid adds up to 0.02 of them at full contrast, and rounding in float32 less
+            than that.
+        tick: Called between the steps, some 10 ms to 200 ms apart at 4 megapixels; may raise to
+            stop.
         on_progress: Called with the share done, from 0 to 1, never smaller than before.
 
     Returns:
-        (B, 3, H, W), dtype and device of ``target``; outside the area exactly ``target``. No gradient flows.
+        (B, 3, H, W), dtype and device of ``target``; outside the area exactly ``target``. No
+        gradient flows.
 
     Raises:
-        ValueError: Shapes, dtypes or devices do not fit, a value is not finite, or an option is out of its range.
+        ValueError: Shapes, dtypes or devices do not fit, a value is not finite, or an option is
+        out of its range.
 
-    Convention: no equation crosses the picture's border, so an area that touches it is free there. Where everything is
-    selected nothing fixes the mean of a channel: it becomes the source's (so with "import" the result is ``source``).
-    Source: Pérez, Gangnet and Blake 2003, "Poisson image editing", Eq. 7, with the guidance of Eq. 11 (import) and
-    Eq. 12 (mixed). All work is done on the CPU, whatever the device of the tensors.
+    Convention: no equation crosses the picture's border, so an area that touches it is free there.
+    Where everything is selected nothing fixes the mean of a channel: it becomes the source's (so
+    with "import" the result is ``source``).
+    Source: Pérez, Gangnet and Blake 2003, "Poisson image editing", Eq. 7, with the guidance of Eq.
+    11 (import) and Eq. 12 (mixed). All work is done on the CPU, whatever the device of the tensors.
     """
     check_pictures(source, target, edit_mask)
     if gradients not in get_args(Gradients):
@@ -90,7 +105,9 @@ def poisson_blend(
     for index, part in parts:
         window = (index, slice(None), part.rows, part.columns)
         g, f = (picture.detach()[window].to("cpu", working) for picture in (source, target))
-        blended = torch.from_numpy(_blend_part(g.numpy(), f.numpy(), part, gradients, tolerance, report))
+        blended = torch.from_numpy(
+            _blend_part(g.numpy(), f.numpy(), part, gradients, tolerance, report)
+        )
         if clamp:
             blended.clamp_(-1, 1)
         inside = torch.from_numpy(part.inside)
@@ -104,7 +121,10 @@ class _Report:
     """Progress over parts of different sizes; every report is also a chance to stop."""
 
     def __init__(
-        self, tick: Callable[[], None] | None, on_progress: Callable[[float], None] | None, total: int
+        self,
+        tick: Callable[[], None] | None,
+        on_progress: Callable[[float], None] | None,
+        total: int,
     ) -> None:
         self._tick, self._on_progress, self._total = tick, on_progress, max(total, 1)
         self._done, self._shown = 0, 0.0
@@ -154,16 +174,21 @@ def _blend_part(
 
 
 def _extra_detail(g: Picture, f: Picture, inside: NDArray[np.bool_]) -> Picture:
-    """(h, w): for each p the sum over its neighbours q of v_pq - (g_p - g_q), where p or q is inside."""
+    """(h, w): for each p the sum over its neighbours q of v_pq - (g_p - g_q), where p or q is
+    inside."""
     total = np.zeros_like(g)
-    for flip in (False, True):
-        g_, f_, inside_, total_ = (array.T if flip else array for array in (g, f, inside, total))
-        own = g_[1:] - g_[:-1]
-        other = f_[1:] - f_[:-1]
-        stronger = np.abs(other) - np.abs(own) > TIE
-        stronger &= inside_[1:] | inside_[:-1]
-        other -= own
-        other *= stronger
-        total_[1:] += other
-        total_[:-1] -= other
+    _add_differences(g, f, inside, total)
+    _add_differences(g.T, f.T, inside.T, total.T)
     return total
+
+
+def _add_differences(g: Picture, f: Picture, inside: NDArray[np.bool_], total: Picture) -> None:
+    """The part of `_extra_detail` that comes from neighbours along the first axis."""
+    own = g[1:] - g[:-1]
+    other = f[1:] - f[:-1]
+    stronger = np.abs(other) - np.abs(own) > TIE
+    stronger &= inside[1:] | inside[:-1]
+    other -= own
+    other *= stronger
+    total[1:] += other
+    total[:-1] -= other

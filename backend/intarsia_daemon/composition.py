@@ -117,11 +117,8 @@ class Placed:
     """(1, 3, H, W) in [-1, 1]: the element's colours, continued beyond its edge."""
     edit_mask: Tensor
     """(1, 1, H, W) in [0, 1]: how much of the element counts."""
-
-    @property
-    def naive(self) -> Tensor:
-        """(1, 3, H, W) in [-1, 1]: the element pasted over the picture as it is."""
-        return torch.lerp(self.target, self.source, self.edit_mask)
+    naive: Tensor
+    """(1, 3, H, W) in [-1, 1]: the element pasted over the picture as it is."""
 
 
 def place(
@@ -151,11 +148,15 @@ def place(
     else:
         window = window_of(edit_mask).grown(margin, height, width)
     below = window.picture(picture)
-    above = continued(window.picture(on_canvas(element, picture)))
+    above = window.picture(on_canvas(element, picture))
+    target, colours = picture_tensor(below, device), picture_tensor(above, device)
+    counted = torch.from_numpy(np.ascontiguousarray(window.cut(edit_mask)))[None, None].to(device)
+    beyond = continued(above)
     return Placed(
         window,
         below,
-        picture_tensor(below, device),
-        picture_tensor(above, device),
-        torch.from_numpy(np.ascontiguousarray(window.cut(edit_mask)))[None, None].to(device),
+        target,
+        colours if beyond is above else picture_tensor(beyond, device),
+        counted,
+        torch.lerp(target, colours, counted),
     )

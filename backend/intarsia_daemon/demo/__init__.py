@@ -21,7 +21,7 @@ from intarsia_daemon.demo.examples import EXAMPLES, PICTURES
 from intarsia_daemon.demo.page import Chapter, write_page
 from intarsia_daemon.demo.showing import Showing
 
-QUICK_SIDE = 128
+QUICK_SIDE = 96
 """Longest side of the pictures with ``--quick``."""
 
 

@@ -22,6 +22,7 @@ from tests.cli.sample_files import (
     opaque,
     ora_bytes,
     wide_profile,
+    zip_of,
 )
 
 from intarsia_client.errors import InvalidRequest
@@ -148,6 +149,18 @@ def test_unknown_operators_are_drawn_as_normal_and_said() -> None:
 
     assert document.layers[0].blend == "normal"
     assert document.notes == ["'Öl' uses 'my:oil', which is drawn as normal."]
+
+
+def test_a_broken_stored_picture_is_left_out_and_said() -> None:
+    data = openraster.write(Document(4, 4, [Layer("a", array=noise(4, 4))]))
+    with zipfile.ZipFile(io.BytesIO(data)) as container:
+        members = {name: container.read(name) for name in container.namelist()}
+
+    document = parse(zip_of({**members, "mergedimage.png": b"broken"}))
+
+    assert document.merged is None
+    assert np.array_equal(document.layers[0].array, noise(4, 4))  # type: ignore[arg-type]
+    assert document.notes == ["The flat picture stored in the file is broken and was left out."]
 
 
 # --- Krita ----------------------------------------------------------------------------------------

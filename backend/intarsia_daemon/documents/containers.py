@@ -64,8 +64,9 @@ class Container:
             zipfile.BadZipFile,
             zlib.error,
             EOFError,
-            NotImplementedError,
+            OSError,
             RuntimeError,
+            ValueError,
         ) as error:
             raise reject(f"{name!r} in the container is broken ({error}).", value=name) from None
         if len(data) > limit:

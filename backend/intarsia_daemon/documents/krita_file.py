@@ -11,12 +11,12 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from intarsia_daemon.documents import pictures
 from intarsia_daemon.documents.blend_modes import KRITA
 from intarsia_daemon.documents.containers import Container, number, parse_xml
 from intarsia_daemon.documents.document import Document, Layer, LayerMask
 from intarsia_daemon.documents.krita_tiles import read_tiles
 from intarsia_daemon.documents.limits import Budget, check_size, clean_name, reject
+from intarsia_daemon.documents.merged_picture import read_merged
 
 MIMETYPE = b"application/x-krita"
 _NAMESPACE = "{http://www.calligra.org/DTD/krita}"
@@ -72,10 +72,7 @@ def read(container: Container) -> Document:
     reader = _Reader(container, document, folder)
     if layers is not None:
         document.layers = reader.children(layers, 1)
-    if "mergedimage.png" in container:
-        merged = pictures.decode(container.read("mergedimage.png"))
-        if merged.array.shape[:2] == (height, width):
-            document.merged, document.merged_icc = merged.array, merged.icc
+    read_merged(container, document)
     return document
 
 

@@ -19,6 +19,8 @@ from intarsia_daemon.documents.containers import Container, number, parse_xml
 from intarsia_daemon.documents.deep_pictures import PNG_MAGIC
 from intarsia_daemon.documents.document import Document, Layer
 from intarsia_daemon.documents.limits import Budget, check_size, clean_name, reject
+from intarsia_daemon.documents.merged_picture import NAME as MERGED
+from intarsia_daemon.documents.merged_picture import read_merged
 
 MIMETYPE = b"image/openraster"
 _BLEND = {composite: name for name, composite in OPENRASTER.items()} | {"svg:add": "add"}
@@ -39,10 +41,7 @@ def read(container: Container) -> Document:
     reader = _Reader(container, document)
     for stack in image.findall("stack"):
         document.layers.extend(reader.children(stack, 1))
-    if "mergedimage.png" in container:
-        merged = pictures.decode(container.read("mergedimage.png"))
-        if merged.array.shape[:2] == (height, width):
-            document.merged, document.merged_icc = merged.array, merged.icc
+    read_merged(container, document)
     reader.settle_profiles()
     return document
 
@@ -129,7 +128,7 @@ def write(document: Document, extra: Mapping[str, bytes] | None = None) -> bytes
     _add_layers(stack, document.layers, members, document.icc)
     flat = flatten(document)
     members["stack.xml"] = b'<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(image, "utf-8")
-    members["mergedimage.png"] = pictures.encode_png(_storable(flat), document.icc)
+    members[MERGED] = pictures.encode_png(_storable(flat), document.icc)
     members["Thumbnails/thumbnail.png"] = pictures.encode_png(pictures.thumbnail(flat))
     members.update(extra or {})
     output = io.BytesIO()

@@ -79,7 +79,7 @@ def reference(
     hierarchy = ruge_stuben_solver(sparse.csr_matrix(matrix))
     start = f[inside]
     solved = [
-        hierarchy.solve(right[:, k], x0=start[:, k], tol=1e-12, accel="cg", maxiter=100)
+        np.asarray(hierarchy.solve(right[:, k], x0=start[:, k], tol=1e-12, accel="cg", maxiter=100))
         for k in range(3)
     ]
     return np.stack(solved, axis=1)

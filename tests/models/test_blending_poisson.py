@@ -281,7 +281,9 @@ def test_batches_are_independent() -> None:
     pairs = [pictures(64, 70, seed=seed) for seed in range(2)]
     areas = [as_edit_mask(blob(64, 70, seed=seed)) for seed in range(2)]
     together = poisson_blend(
-        *(torch.cat(group) for group in zip(*pairs, strict=True)), torch.cat(areas)
+        torch.cat([pair[0] for pair in pairs]),
+        torch.cat([pair[1] for pair in pairs]),
+        torch.cat(areas),
     )
     for index, ((source, target), area) in enumerate(zip(pairs, areas, strict=True)):
         assert torch.equal(together[index : index + 1], poisson_blend(source, target, area))

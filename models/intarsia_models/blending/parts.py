@@ -45,5 +45,7 @@ def find_parts(area: NDArray[np.bool_]) -> list[Part]:
         columns = slice(
             max(int(left.min()) - 1, 0), min(int((left + width).max()) + 1, area.shape[1])
         )
-        parts.append(Part(rows, columns, number_of[labels[rows, columns]] == number))
+        parts.append(
+            Part(rows, columns, number_of[np.asarray(labels, np.int32)[rows, columns]] == number)
+        )
     return parts

@@ -30,7 +30,7 @@ class HarmonicSolver:
             (free edge).
 
     Source: multilevel adaptive technique with the full approximation scheme, Brandt 1977,
-    "Multi-level adaptive solutions to boundary-value problems", Sec. 2.2 and 3, on the grids of
+    "Multi-level adaptive solutions to boundary-value problems", on the grids of
     `composite_grid`. All in float64.
     """
 

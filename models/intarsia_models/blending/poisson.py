@@ -18,9 +18,10 @@ bounding rectangle, by a
 grid
    (`harmonic`), whose cost follows the length of the edge instead of the area.
 
-Why this one: the area's edge is short beside its surface, and both steps use compiled code of
-others. Algebraic multigrid on all pixels takes about ten times as long (benchmarks/poisson.py uses it
-as the reference). A factorisation serves for the coarsest grid, areas of up to 1500 pixels included.
+Why this one: the area's edge is short beside its surface, and both steps use others' compiled code.
+Algebraic multigrid on all pixels takes about ten times as long (the reference of
+benchmarks/poisson.py is made with it). A factorisation serves for the coarsest grid, areas of up
+to 1500 pixels included.
 """
 
 from collections.abc import Callable
@@ -74,8 +75,8 @@ def poisson_blend(
         tolerance: Largest error of the iteration in grey levels (2/255), in [1e-6, 1]. The
             composite grid adds up to 0.02 of them at full contrast, and rounding in float32 less
             than that.
-        tick: Called between the steps of the work; may raise to stop. The longest step is making the
-            grids of one part; it grows with the size of its rectangle.
+        tick: Called between the steps of the work; may raise to stop. The longest step is making
+            the grids of one part; it grows with the size of its rectangle.
         on_progress: Called with the share done, from 0 to 1, never smaller than before.
 
     Returns:
@@ -90,7 +91,8 @@ def poisson_blend(
     Where everything is selected nothing fixes the mean of a channel: it becomes the source's (so
     with "import" the result is ``source``).
     Source: Pérez, Gangnet and Blake 2003, "Poisson image editing", Eq. 7, with the guidance of Eq.
-    11 (import) and Eq. 12 (mixed). All work is done on the CPU, whatever the device of the tensors.
+    11 (import) and Eq. 12, 13 (mixed). All work is done on the CPU, whatever the device of the
+    tensors.
     """
     check_pictures(source, target, edit_mask)
     if gradients not in get_args(Gradients):

@@ -104,12 +104,6 @@ class Connection:
             except EngineError as error:
                 self.last_failure = error
                 raise
-            if self._met:
-                try:
-                    self._on_found(session)
-                except BaseException:
-                    session.close()
-                    raise
             self._session, self._met = session, True
         if self.closed:
             session.close()
@@ -165,13 +159,7 @@ class Connection:
         pause, silent = FIRST_PAUSE_S, 0
         while not self.closed:
             try:
-                return Session.open(
-                    Endpoint.read(self._home),
-                    app=self._app,
-                    timeout_s=max(0.5, min(HELLO_S, self._timeout_s)),
-                    on_event=self._on_event,
-                    on_lost=self._on_lost,
-                )
+                return self._meet(Endpoint.read(self._home))
             except EngineNotRunning as error:
                 last: EngineError = error
                 if self._start:
@@ -190,6 +178,22 @@ class Connection:
             self._closed.wait(pause)
             pause = min(LONGEST_PAUSE_S, pause * 2)
         raise _closed()
+
+    def _meet(self, endpoint: Endpoint) -> Session:
+        session = Session.open(
+            endpoint,
+            app=self._app,
+            timeout_s=max(0.5, min(HELLO_S, self._timeout_s)),
+            on_event=self._on_event,
+            on_lost=self._on_lost,
+        )
+        if self._met:
+            try:
+                self._on_found(session)
+            except BaseException:
+                session.close()
+                raise
+        return session
 
 
 def _closed() -> EngineUnreachable:

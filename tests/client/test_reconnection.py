@@ -305,6 +305,21 @@ def test_an_engine_that_is_leaving_is_waited_out(home: Path, connect: Connect):
         assert second.count("list") == 1
 
 
+def test_an_engine_that_dies_while_it_is_asked_for_the_events_is_met_again(
+    home: Path, connect: Connect, operation: Operation, picture: Pixels
+):
+    with ScriptedEngine(home) as first:
+        job = connect().submit(operation, [picture], {})
+        result = in_thread(job.wait)
+    second = ScriptedEngine(home, jobs=first.jobs)
+    second.on("watch", lambda engine, visit: engine._stop.set())
+    with second:
+        until(second._stop.is_set)
+    with ScriptedEngine(home, jobs=first.jobs) as third:
+        third.finish(job.id, [LAYER])
+        assert result().layers
+
+
 def test_a_request_after_an_idle_time_finds_the_new_engine(home: Path, connect: Connect):
     with ScriptedEngine(home) as first:
         client = connect()

@@ -200,6 +200,15 @@ def _rows(image: Any, layer: Any) -> list[_Row]:
     return rows
 
 
+def _twin(copy: Any, image: Any, layer: Any) -> Any:
+    """The same layer in a duplicate, found by its place: a duplicate has numbers of its own."""
+    twin, siblings = None, copy.get_layers()
+    for row in reversed(_rows(image, layer)):
+        twin = siblings[len(row.above)]
+        siblings = twin.get_children() if twin.is_group() else []
+    return twin
+
+
 def _shows(layer: Any) -> bool:
     if not layer.get_visible():
         return False
@@ -229,10 +238,13 @@ def _chosen_layer(image: Any, drawables: Sequence[Any]) -> Any:
 
 def _origin(image: Any, layer: Any) -> Any:
     """The element that a result layer was made from, if it is still in the image."""
-    recipe = recipe_of(layer)
-    if recipe is None or not isinstance(recipe.get("element"), int):
+    named = (recipe_of(layer) or {}).get("element")
+    if not isinstance(named, dict) or not isinstance(named.get("tattoo"), int):
         return None
-    return image.get_layer_by_tattoo(recipe["element"])
+    found = image.get_layer_by_tattoo(named["tattoo"])
+    if found is None or found.get_name() != named.get("name"):
+        return None  # in a duplicated image the layers have other tattoos
+    return found
 
 
 # --- reading --------------------------------------------------------------------------------------
@@ -253,10 +265,11 @@ def _below(image: Any, layer: Any, dtype: str) -> bytes:
     """Everything visible below the layer, flattened onto the canvas."""
     copy = image.duplicate()
     try:
-        for row in _rows(copy, copy.get_layer_by_tattoo(layer.get_tattoo())):
+        twin = _twin(copy, image, layer)
+        for row in _rows(copy, twin):
             for other in row.above:
                 other.set_visible(False)
-        copy.get_layer_by_tattoo(layer.get_tattoo()).set_visible(False)
+        twin.set_visible(False)
         return _flat(copy, (0, 0, image.get_width(), image.get_height()), dtype)
     finally:
         copy.delete()
@@ -275,7 +288,7 @@ def _as_seen(image: Any, layer: Any, dtype: str) -> bytes:
         )
     copy = image.duplicate()
     try:
-        twin = copy.get_layer_by_tattoo(layer.get_tattoo())
+        twin = _twin(copy, image, layer)
         if any(_is_modified(item) for item in chain):
             _show_only(copy, twin)
             return _flat(copy, rectangle_of(layer), dtype)

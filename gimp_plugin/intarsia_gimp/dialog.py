@@ -1,7 +1,7 @@
 """The dialog of one operation: settings, expected time, progress, the result to keep or to discard.
 
-It is GIMP's own `ProcedureDialog` (settings can be saved, loaded and reset), kept open while the
-job runs: the Run button turns into Cancel, then into Keep. Nothing blocks; see `intarsia_gimp.work`.
+It is GIMP's own `ProcedureDialog` (settings can be saved, loaded and reset), kept open while
+the job runs: the Run button turns into Cancel, then Keep. Nothing blocks: `intarsia_gimp.work`.
 """
 
 from __future__ import annotations

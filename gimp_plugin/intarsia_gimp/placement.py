@@ -16,7 +16,7 @@ from gi.repository import Gegl, Gimp
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import ITEM_BYTES, Result, ResultLayer
-from intarsia_gimp.canvas import COLOUR_FORMATS, COVERAGE_FORMATS, RECIPE, Sources
+from intarsia_gimp.canvas import COLOUR_FORMATS, COVERAGE_FORMATS, RECIPE, Sources, recipe_of
 from intarsia_gimp.texts import tr
 
 RECIPES = "intarsia-recipes"
@@ -88,7 +88,7 @@ def insert(place: Place, result: Result) -> Placed:
     image.undo_group_start()
     try:
         layers = _insert_above(image, anchor, result.layers)
-        _store_recipe(image, layers, dict(result.recipe, element=place.element))
+        _store_recipe(image, layers, dict(result.recipe, element=_named(place)))
     finally:
         image.undo_group_end()
     Gimp.displays_flush()
@@ -268,11 +268,29 @@ def _valid_image(number: int) -> Any:
 
 
 def _layer_of(image: Any, place: Place) -> Any:
+    """The layer to insert above: the chosen one, or the newest result that lies on it."""
     for tattoo in (place.active, place.element):
         layer = image.get_layer_by_tattoo(tattoo) if tattoo else None
         if layer is not None and layer.is_valid():
-            return layer
+            return _above_results(image, layer, _named(place))
     return None
+
+
+def _named(place: Place) -> dict[str, Any]:
+    """How a recipe names the element; the name guards against a duplicate's other tattoos."""
+    return {"tattoo": place.element, "name": place.name}
+
+
+def _above_results(image: Any, layer: Any, element: Mapping[str, Any]) -> Any:
+    """Earlier results of the same element would hide a newer one below them."""
+    parent = layer.get_parent()
+    siblings = parent.get_children() if parent is not None else image.get_layers()
+    for other in reversed(siblings[: image.get_item_position(layer)]):
+        recipe = recipe_of(other)
+        if recipe is None or recipe.get("element") != element:
+            break
+        layer = other
+    return layer
 
 
 def _new_image(place: Place, layers: Sequence[ResultLayer]) -> Any:

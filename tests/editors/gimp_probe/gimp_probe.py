@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""Tests only: writes what the current image consists of to the file named in GIMP_PROBE."""
+
+import hashlib
+import json
+import os
+import sys
+
+import gi
+
+gi.require_version("Gimp", "3.0")
+gi.require_version("Gegl", "0.4")
+
+from gi.repository import Gegl, Gimp
+
+
+def hash_of(layer):
+    rectangle = Gegl.Rectangle.new(0, 0, layer.get_width(), layer.get_height())
+    data = layer.get_buffer().get(rectangle, 1.0, "R'G'B'A u16", Gegl.AbyssPolicy.NONE)
+    return hashlib.sha256(bytes(data)).hexdigest()
+
+
+def run(procedure, mode, image, drawables, config, data):
+    Gegl.init(None)
+    layers = [
+        {
+            "name": layer.get_name(),
+            "offsets": list(layer.get_offsets())[-2:],
+            "visible": layer.get_visible(),
+            "sha256": hash_of(layer),
+            "recipe": layer.get_parasite("intarsia-recipe") is not None,
+        }
+        for layer in image.get_layers()
+    ]
+    path = os.environ["GIMP_PROBE"]
+    with open(path + ".part", "w") as out:
+        json.dump({"layers": layers, "parasites": image.get_parasite_list()}, out)
+    os.replace(path + ".part", path)
+    return procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, None)
+
+
+class Probe(Gimp.PlugIn):
+    def do_set_i18n(self, name):
+        return False
+
+    def do_query_procedures(self):
+        return ["python-fu-gimp-probe"]
+
+    def do_create_procedure(self, name):
+        procedure = Gimp.ImageProcedure.new(self, name, Gimp.PDBProcType.PLUGIN, run, None)
+        procedure.set_image_types("*")
+        procedure.set_menu_label("Probe")
+        procedure.add_menu_path("<Image>/Filters/Tests")
+        procedure.set_documentation("Tests only", "Tests only", name)
+        procedure.set_attribution("Intarsia", "Intarsia", "2026")
+        return procedure
+
+
+Gimp.main(Probe.__gtype__, sys.argv)

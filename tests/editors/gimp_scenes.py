@@ -1,0 +1,249 @@
+"""Runs inside GIMP, through python-fu-eval: one scene, named in SCENE, its findings as JSON into OUT.
+
+Plain Python of GIMP's own interpreter; nothing of the project is importable here but what the installer
+put into the plug-in's folder, and that runs in a process of its own.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import time
+import traceback
+
+from gi.repository import Gegl, Gimp, Gio
+
+NOW = Gimp.RunMode.NONINTERACTIVE
+OUT = os.environ["OUT"]
+FORMATS = {"u8": "R'G'B'A u8", "u16": "R'G'B'A u16"}
+
+
+def at(path):
+    return Gio.File.new_for_path(path)
+
+
+def pixels(drawable, babl_format="R'G'B'A u8"):
+    rectangle = Gegl.Rectangle.new(0, 0, drawable.get_width(), drawable.get_height())
+    return bytes(drawable.get_buffer().get(rectangle, 1.0, babl_format, Gegl.AbyssPolicy.NONE))
+
+
+def fill(drawable, babl_format, data):
+    rectangle = Gegl.Rectangle.new(0, 0, drawable.get_width(), drawable.get_height())
+    buffer = drawable.get_buffer()
+    buffer.set(rectangle, babl_format, data)
+    buffer.flush()
+
+
+def new_image(width, height, precision=Gimp.Precision.U8_NON_LINEAR):
+    return Gimp.Image.new_with_precision(width, height, Gimp.ImageBaseType.RGB, precision)
+
+
+def add(image, name, width, height, babl_format, data, x=0, y=0, parent=None):
+    kind = Gimp.ImageType.RGBA_IMAGE
+    layer = Gimp.Layer.new(image, name, width, height, kind, 100.0, Gimp.LayerMode.NORMAL)
+    fill(layer, babl_format, data)
+    image.insert_layer(layer, parent, 0)
+    layer.set_offsets(x, y)
+    return layer
+
+
+def slope(width, height):
+    """A smooth picture, opaque, u8."""
+    return bytes(
+        v
+        for y in range(height)
+        for x in range(width)
+        for v in (40 + 2 * x % 200, 60 + y % 150, 200 - x % 150, 255)
+    )
+
+
+def disc(width, height):
+    """An orange disc with a soft edge on transparent, u8."""
+    data = bytearray()
+    for y in range(height):
+        for x in range(width):
+            distance = (((2 * x + 1) / width - 1) ** 2 + ((2 * y + 1) / height - 1) ** 2) ** 0.5
+            data += bytes(
+                (230, 140 + (x * 7) % 40, 30, round(255 * min(1, max(0, 5 - 5 * distance))))
+            )
+    return bytes(data)
+
+
+def pasted(width=96, height=72):
+    """A picture and a pasted disc at (40, 30) above it."""
+    image = new_image(width, height)
+    add(image, "Background", width, height, FORMATS["u8"], slope(width, height))
+    return image, add(image, "Disc", 30, 24, FORMATS["u8"], disc(30, 24), 40, 30)
+
+
+def run(name, image, layer, mode=NOW, **settings):
+    """Call one of the plug-in's procedures."""
+    procedure = Gimp.get_pdb().lookup_procedure("python-fu-intarsia-" + name)
+    config = procedure.create_config()
+    config.set_property("run-mode", mode)
+    config.set_property("image", image)
+    config.set_core_object_array("drawables", [layer] if layer else [])
+    for key, value in settings.items():
+        config.set_property(key.replace("_", "-"), value)
+    began = time.time()
+    values = procedure.run(config)
+    answer = {"status": values.index(0).value_nick, "seconds": time.time() - began}
+    value = values.index(1) if values.length() > 1 else None
+    answer["layer"] = value.get_name() if isinstance(value, Gimp.Layer) else None
+    answer["text"] = value if isinstance(value, str) else None
+    return answer
+
+
+def facts(layer):
+    mask = layer.get_mask()
+    return {
+        "name": layer.get_name(),
+        "parent": layer.get_parent().get_name() if layer.get_parent() else None,
+        "offsets": list(layer.get_offsets())[-2:],
+        "size": [layer.get_width(), layer.get_height()],
+        "sha256": hashlib.sha256(pixels(layer, FORMATS["u16"])).hexdigest(),
+        "mask": hashlib.sha256(pixels_of_mask(mask)).hexdigest() if mask else None,
+        "recipe": recipe(layer.get_parasite("intarsia-recipe")),
+    }
+
+
+def pixels_of_mask(mask):
+    rectangle = Gegl.Rectangle.new(0, 0, mask.get_width(), mask.get_height())
+    return bytes(mask.get_buffer().get(rectangle, 1.0, "Y u16", Gegl.AbyssPolicy.NONE))
+
+
+def recipe(parasite):
+    return json.loads(bytes(parasite.get_data()).decode("utf-8")) if parasite else None
+
+
+def all_layers(image):
+    found = []
+    for layer in image.get_layers():
+        found.append(facts(layer))
+        found += [facts(child) for child in layer.get_children()]
+    return found
+
+
+def sent(data):
+    return base64.b64encode(data).decode("ascii")
+
+
+def changed_by(name, image, layer, babl_format="R'G'B'A u8", **settings):
+    """Run, and tell everything about before and after."""
+    before = all_layers(image)
+    flat_before = pixels(Gimp.Layer.new_from_visible(image, image, "flat"), babl_format)
+    answer = run(name, image, layer, **settings)
+    answer["before"], answer["after"] = before, all_layers(image)
+    answer["images"] = len(Gimp.get_images())
+    answer["flat_before"] = sent(flat_before)
+    answer["flat_after"] = sent(
+        pixels(Gimp.Layer.new_from_visible(image, image, "flat"), babl_format)
+    )
+    answer["recipes"] = recipe(image.get_parasite("intarsia-recipes"))
+    if answer["layer"]:
+        result = [x for x in walk(image.get_layers()) if x.get_name() == answer["layer"]][0]
+        answer["result"] = sent(pixels(result, babl_format))
+    return answer
+
+
+def walk(layers):
+    return [item for layer in layers for item in [layer, *walk(layer.get_children())]]
+
+
+# --- the scenes -----------------------------------------------------------------------------------
+
+
+def scene_registered():
+    pdb, found = Gimp.get_pdb(), {}
+    for name in ("blend", "harmonize", "jobs", "engine"):
+        procedure = pdb.lookup_procedure("python-fu-intarsia-" + name)
+        found[name] = procedure and {
+            "menus": procedure.get_menu_paths(),
+            "label": procedure.get_menu_label(),
+            "arguments": [a.name for a in procedure.get_arguments()],
+        }
+    return found
+
+
+def scene_blend():
+    image, disc_layer = pasted()
+    answer = changed_by("blend", image, disc_layer, method="poisson")
+    answer["background"] = sent(pixels(image.get_layers()[-1]))
+    answer["element"] = sent(pixels(disc_layer))
+    again = run("blend", image, disc_layer, mode=Gimp.RunMode.WITH_LAST_VALS)
+    answer["again"] = dict(again, names=[x["name"] for x in all_layers(image)])
+    Gimp.file_save(NOW, image, at(os.path.join(os.path.dirname(OUT), "blend.xcf")), None)
+    return answer
+
+
+def scene_selection():
+    image, disc_layer = pasted()
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 40, 30, 15, 24)
+    return changed_by("blend", image, disc_layer, method="hard")
+
+
+def scene_deep():
+    """16 bit, element in a group at a negative offset, with a layer mask; through a file."""
+    image = new_image(40, 30, Gimp.Precision.U16_NON_LINEAR)
+    background = b"".join(n.to_bytes(2, "little") for n in deep_values(40, 30))
+    add(image, "Background", 40, 30, FORMATS["u16"], background)
+    group = Gimp.GroupLayer.new(image, "Animals")
+    image.insert_layer(group, None, 0)
+    values = b"".join(n.to_bytes(2, "little") for n in deep_values(20, 16, 77))
+    layer = add(image, "Deep", 20, 16, FORMATS["u16"], values, -5, 9, group)
+    mask = layer.create_mask(Gimp.AddMaskType.BLACK)
+    layer.add_mask(mask)
+    rows = bytes(255 if x < 14 else 0 for _ in range(16) for x in range(20))
+    fill(mask, "Y u8", rows)
+    add(image, "Frame", 4, 4, FORMATS["u8"], bytes((9, 9, 9, 255)) * 16)
+    path = os.path.join(os.path.dirname(OUT), "deep.xcf")
+    Gimp.file_save(NOW, image, at(path), None)
+    image.delete()
+    image = Gimp.file_load(NOW, at(path))
+    layer = [x for x in walk(image.get_layers()) if x.get_name() == "Deep"][0]
+    return changed_by("blend", image, layer, FORMATS["u16"], method="hard")
+
+
+def deep_values(width, height, salt=0):
+    for y in range(height):
+        for x in range(width):
+            yield from ((x * 1601 + salt) % 65536, (y * 2003 + salt) % 65536, (x * y * 7) % 65536)
+            yield 65535
+
+
+def scene_harmonize():
+    image, disc_layer = pasted(64, 48)
+    disc_layer.set_offsets(20, 12)
+    return changed_by("harmonize", image, disc_layer, quality="draft")
+
+
+def scene_nothing_below():
+    image = new_image(20, 20)
+    layer = add(image, "Alone", 20, 20, FORMATS["u8"], slope(20, 20))
+    return changed_by("blend", image, layer)
+
+
+def scene_engine():
+    return {word: run("engine", None, None, action=word) for word in ("status", "release")}
+
+
+def scene_prepare():
+    """A layered picture of the project as XCF, with one layer chosen."""
+    image = Gimp.file_load(NOW, at(os.environ["PICTURE"]))
+    chosen = [x for x in image.get_layers() if x.get_name() == os.environ["CHOSEN"]]
+    image.set_selected_layers(chosen)
+    Gimp.file_save(NOW, image, at(os.environ["SAVED"]), None)
+    return {"layers": [x.get_name() for x in image.get_layers()]}
+
+
+def play():
+    try:
+        answer = globals()["scene_" + os.environ["SCENE"]]()
+    except Exception:
+        answer = {"traceback": traceback.format_exc()}
+    with open(OUT + ".part", "w") as out:
+        json.dump(answer, out)
+    os.replace(OUT + ".part", OUT)
+
+
+play()

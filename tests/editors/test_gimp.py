@@ -1,0 +1,343 @@
+"""The plug-in in the real GIMP 3 with the real engine: without a window, and with one.
+
+Runs where INTARSIA_EDITOR_TESTS=1 and ``setup_editors.sh`` has made its root. Without a window the
+procedures are called from a script; with one, menu actions are fired and buttons are clicked.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.editors import gimp_session as session
+from tests.support import ROOT, running_engine
+
+from intarsia_client.client import Client
+from intarsia_client.schema import Pixels
+
+pytestmark = [
+    pytest.mark.editors,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(
+        os.environ.get("INTARSIA_EDITOR_TESTS") != "1", reason="INTARSIA_EDITOR_TESTS is not 1"
+    ),
+    pytest.mark.skipif(not Path(session.ROOT).is_dir(), reason=f"{session.ROOT} does not exist"),
+]
+
+DIALOG = (0, 0, 1400, 900)
+"""The part of the screen that goes into the documentation."""
+PICTURES = ROOT / "backend" / "intarsia_daemon" / "demo" / "pictures"
+
+
+@pytest.fixture(scope="module")
+def gimp(tmp_path_factory: pytest.TempPathFactory) -> session.Gimp:
+    folder = tmp_path_factory.mktemp("gimp")
+    made = session.Gimp(folder / "user", folder / "engine")
+    made.install()
+    return made
+
+
+@pytest.fixture(scope="module")
+def engine(gimp: session.Gimp) -> Iterator[subprocess.Popen[bytes]]:
+    with running_engine(session.engine_environment(gimp.engine_home)) as process:
+        yield process
+
+
+def _array(text: str, width: int, dtype: str = "<u1") -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), dtype).reshape(-1, width, 4).astype(int)
+
+
+def _by_name(layers: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {layer["name"]: layer for layer in layers}
+
+
+# --- without a window -----------------------------------------------------------------------------
+
+
+def test_the_procedures_and_their_menu_are_there_with_no_engine_running(gimp: session.Gimp) -> None:
+    found = gimp.play("registered")
+    assert all(found[name]["menus"] == ["<Image>/Filters/Intarsia"] for name in found)
+    assert found["blend"]["label"] == "Blend…"
+    assert {"method", "feather", "amount", "seed", "drawables"} <= set(found["blend"]["arguments"])
+    assert {"quality", "strength", "fine-tune", "seed"} <= set(found["harmonize"]["arguments"])
+
+
+def test_with_no_engine_to_start_the_error_is_a_sentence(gimp: session.Gimp) -> None:
+    answer = gimp.play("selection")
+    assert answer["status"] == "execution-error"
+    assert "engine" in answer["text"]
+    assert answer["before"] == answer["after"]
+
+
+@pytest.mark.usefixtures("engine")
+def test_blend_inserts_what_the_engine_computes_and_nothing_else_changes(
+    gimp: session.Gimp,
+) -> None:
+    answer = gimp.play("blend")
+    assert answer["status"] == "success"
+    result = _by_name(answer["after"])[answer["layer"]]
+    assert [layer["name"] for layer in answer["after"]] == [answer["layer"], "Disc", "Background"]
+    assert [layer for layer in answer["after"] if layer is not result] == answer["before"]
+    assert answer["images"] == 1, "a working copy was left open"
+    background, element = (base64.b64decode(answer[name]) for name in ("background", "element"))
+    inputs = [
+        Pixels("picture", 96, 72, 4, background),
+        Pixels("element", 30, 24, 4, element, x=40, y=30),
+    ]
+    with Client.connect(start=False, home_folder=gimp.engine_home) as client:
+        (wanted,) = client.submit("blend", inputs, {"method": "poisson"}).wait().layers
+    assert result["offsets"] == [wanted.x, wanted.y]
+    assert base64.b64decode(answer["result"]) == bytes(wanted.data)
+    before, after = (_array(answer[name], 96) for name in ("flat_before", "flat_after"))
+    covered = np.zeros((72, 96), bool)
+    covered[30:54, 40:70] = _array(answer["element"], 30)[..., 3] > 0
+    assert (before[~covered] == after[~covered]).all()
+    assert np.abs(before[covered] - after[covered]).mean() > 10
+
+
+@pytest.mark.usefixtures("engine")
+def test_the_recipe_is_stored_and_last_values_run_again(gimp: session.Gimp) -> None:
+    answer = gimp.play("blend")
+    recipe = _by_name(answer["after"])[answer["layer"]]["recipe"]
+    assert recipe["operation"] == "blend" and recipe["parameters"]["method"] == "poisson"
+    assert [given["name"] for given in recipe["inputs"]][1] == "Disc"
+    assert [r["operation"] for r in answer["recipes"]] == ["blend"]
+    assert answer["again"]["status"] == "success"
+    assert answer["again"]["names"][0] == answer["again"]["layer"]
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_selection_limits_the_edit(gimp: session.Gimp) -> None:
+    answer = gimp.play("selection")
+    assert answer["status"] == "success"
+    alpha = _array(answer["result"], _by_name(answer["after"])[answer["layer"]]["size"][0])[..., 3]
+    left = _by_name(answer["after"])[answer["layer"]]["offsets"][0]
+    columns = np.flatnonzero(alpha.any(0)) + left
+    assert columns.min() >= 40 and columns.max() < 55
+
+
+@pytest.mark.usefixtures("engine")
+def test_sixteen_bit_group_offset_and_layer_mask(gimp: session.Gimp) -> None:
+    answer = gimp.play("deep")
+    assert answer["status"] == "success"
+    layers = _by_name(answer["after"])
+    result = layers[answer["layer"]]
+    names = [layer["name"] for layer in answer["after"]]
+    assert names == ["Frame", "Animals", answer["layer"], "Deep", "Background"]
+    assert result["parent"] == "Animals"
+    changed = [n for n, layer in _by_name(answer["before"]).items() if layers[n] != layer]
+    assert changed == ["Animals"], "a group's composite shows its new child; nothing else changes"
+    assert layers["Deep"]["mask"] is not None
+    before, after = (_array(answer[name], 40, "<u2") for name in ("flat_before", "flat_after"))
+    assert np.abs(before - after).max() <= 1, "a hard blend shows the element as it was"
+    pixels = _array(answer["result"], result["size"][0], "<u2")
+    ys, xs = np.nonzero(pixels[..., 3])
+    assert (xs.min() + result["offsets"][0], xs.max() + result["offsets"][0]) == (0, 8)
+    assert (ys.min() + result["offsets"][1], ys.max() + result["offsets"][1]) == (9, 24)
+    assert (pixels[..., :3] % 257 != 0).any(), "16 bit were squeezed through 8"
+
+
+@pytest.mark.usefixtures("engine")
+def test_harmonize_trains_and_inserts(gimp: session.Gimp) -> None:
+    answer = gimp.play("harmonize", timeout_s=540)
+    assert answer["status"] == "success"
+    result = _by_name(answer["after"])[answer["layer"]]
+    assert result["recipe"]["operation"] == "harmonize"
+    assert [layer for layer in answer["after"] if layer is not result and layer != result] == (
+        answer["before"]
+    )
+    before, after = (_array(answer[name], 64) for name in ("flat_before", "flat_after"))
+    assert np.abs(before - after).max() > 8
+
+
+@pytest.mark.usefixtures("engine")
+def test_nothing_below_is_said_in_a_sentence(gimp: session.Gimp) -> None:
+    answer = gimp.play("nothing_below")
+    assert answer["status"] == "execution-error"
+    assert "Below the layer “Alone” nothing is visible." in answer["text"]
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_script_asks_the_engine(gimp: session.Gimp) -> None:
+    answer = gimp.play("engine")
+    assert answer["status"]["text"].startswith("The engine is running: version")
+    assert answer["release"]["text"].startswith("Released")
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_plug_in_that_gimp_kills_takes_its_job_with_it(gimp: session.Gimp) -> None:
+    """GIMP's own Cancel button kills the plug-in's process without a word."""
+
+    def cancel_as_gimp_does() -> None:
+        _wait_for_work(gimp)
+        (number,) = session.plug_in_processes(gimp)
+        os.kill(number, signal.SIGKILL)
+
+    with Client.connect(start=False, home_folder=gimp.engine_home) as client:
+        for model in client.models():
+            client.remove_model(model["id"])
+        answer = gimp.play("harmonize", meanwhile=cancel_as_gimp_does)
+        assert answer["status"] != "success"
+        assert answer["before"] == answer["after"]
+        session.wait_for(lambda: not _working(client), 10, "the end of the cancelled job")
+
+
+def test_a_killed_engine_is_a_sentence_and_leaves_the_document_alone(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("killed")
+    gimp = session.Gimp(folder / "user", folder / "engine")
+    gimp.install()
+    with running_engine(session.engine_environment(gimp.engine_home)) as process:
+
+        def kill() -> None:
+            _wait_for_work(gimp)
+            process.kill()
+
+        answer = gimp.play("harmonize", meanwhile=kill)
+    assert answer["status"] == "execution-error"
+    assert "engine" in answer["text"]
+    assert answer["before"] == answer["after"]
+    assert answer["flat_before"] == answer["flat_after"]
+
+
+def _working(client: Client) -> list[dict[str, Any]]:
+    return [job for job in client.jobs() if job["state"] in ("queued", "running", "paused")]
+
+
+def _wait_for_work(gimp: session.Gimp) -> None:
+    """Until a job has told how far it is."""
+    with Client.connect(start=False, home_folder=gimp.engine_home) as client:
+        session.wait_for(
+            lambda: any(j["state"] == "running" and j["step"] for j in client.jobs()),
+            120,
+            "progress",
+        )
+
+
+# --- with a window --------------------------------------------------------------------------------
+
+
+def _picture(gimp: session.Gimp, name: str, chosen: str) -> Path:
+    """One of the project's pictures as XCF in the folder that GIMP sees, with one layer chosen."""
+    layered, saved = gimp.folder / f"{name}.ora", gimp.folder / f"{name}.xcf"
+    layered.write_bytes((PICTURES / layered.name).read_bytes())
+    found = gimp.play("prepare", PICTURE=str(layered), CHOSEN=chosen, SAVED=str(saved))
+    assert chosen in found["layers"]
+    return saved
+
+
+RUN = KEEP = CANCEL = (90, 40)
+"""Run turns into Cancel and into Keep in the same place: pixels from the lower right corner."""
+
+
+@pytest.mark.usefixtures("engine")
+def test_the_dialog_runs_keeps_and_one_undo_removes_the_layer(gimp: session.Gimp) -> None:
+    file = _picture(gimp, "starry_night_lemur", "Lemur")
+    with gimp.screen(file) as screen:
+        before = screen.probe()
+        dialog = screen.open("python-fu-intarsia-blend", "Blend")
+        time.sleep(1.5)
+        screen.shot("blend-dialog", DIALOG)
+        screen.click(dialog, *RUN)
+        session.wait_for(lambda: len(screen.layers()) == 3, 60, "the result on the canvas")
+        preview = screen.probe()
+        assert preview["layers"][0]["name"] == "Blended Lemur"
+        assert not preview["layers"][0]["recipe"], "a preview is no result yet"
+        screen.shot("blend-result", DIALOG)
+        screen.click(dialog, *KEEP)
+        session.wait_for(lambda: not screen.window("^Blend$"), 20, "the dialog to close")
+        kept = screen.probe()
+        assert kept["layers"][0]["recipe"] and kept["layers"][1:] == before["layers"]
+        screen.press("ctrl+z")
+        time.sleep(1.0)
+        assert screen.probe() == before
+        screen.press("ctrl+y")
+        time.sleep(1.0)
+        assert screen.probe()["layers"] == kept["layers"]
+
+
+@pytest.mark.usefixtures("engine")
+def test_discard_leaves_no_layer_and_no_undo_step(gimp: session.Gimp) -> None:
+    file = _picture(gimp, "shipwreck", "Shoes")
+    with gimp.screen(file) as screen:
+        before = screen.probe()
+        dialog = screen.open("python-fu-intarsia-blend", "Blend")
+        screen.click(dialog, *RUN)
+        session.wait_for(lambda: len(screen.layers()) == 4, 60, "the result on the canvas")
+        screen.click(dialog, 190, 40)
+        session.wait_for(lambda: len(screen.layers()) == 3, 20, "the preview to go")
+        assert screen.probe() == before
+        with Client.connect(start=False, home_folder=gimp.engine_home) as client:
+            assert [job for job in client.jobs() if job["state"] == "finished"] == []
+
+
+@pytest.mark.usefixtures("engine")
+def test_cancel_in_the_dialog_stops_the_training_and_changes_nothing(gimp: session.Gimp) -> None:
+    file = _picture(gimp, "starry_night_lemur", "Lemur")
+    with (
+        gimp.screen(file) as screen,
+        Client.connect(start=False, home_folder=gimp.engine_home) as client,
+    ):
+        before = screen.probe()
+        dialog = screen.open("python-fu-intarsia-harmonize", "Harmonize")
+        time.sleep(1.5)
+        screen.shot("harmonize-dialog", DIALOG)
+        screen.click(dialog, *RUN)
+        _wait_for_work(gimp)
+        time.sleep(6.0)
+        screen.shot("harmonize-training", DIALOG)
+        screen.click(dialog, *CANCEL)
+        session.wait_for(lambda: not _working(client), 10, "the end of the cancelled job")
+        time.sleep(1.0)
+        assert screen.window("^Harmonize$"), "the dialog stays, to try other settings"
+        assert screen.probe() == before
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_training_goes_on_without_its_dialog_and_the_jobs_window_shows_it(
+    gimp: session.Gimp,
+) -> None:
+    file = _picture(gimp, "shipwreck", "Shoes")
+    with (
+        gimp.screen(file) as screen,
+        Client.connect(start=False, home_folder=gimp.engine_home) as client,
+    ):
+        dialog = screen.open("python-fu-intarsia-harmonize", "Harmonize")
+        screen.click(dialog, *RUN)
+        _wait_for_work(gimp)
+        screen.click(dialog, 280, 40)
+        session.wait_for(lambda: not screen.window("^Harmonize$"), 20, "the dialog to close")
+        assert len(_working(client)) == 1
+        jobs = screen.open("python-fu-intarsia-jobs", "Intarsia: jobs")
+        time.sleep(2.0)
+        screen.shot("jobs", (0, 0, 660, 400))
+        screen.click(jobs, 60, 300)
+        with contextlib.suppress(AssertionError):
+            session.wait_for(lambda: not _working(client), 5, "the job to be cancelled")
+        for job in _working(client):
+            client.cancel(job["job"])
+
+
+def test_with_no_engine_the_dialog_shows_a_sentence_and_a_button(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("alone")
+    gimp = session.Gimp(folder / "user", folder / "engine")
+    gimp.install()
+    with gimp.screen(_picture(gimp, "coffee_lemon", "Lemon")) as screen:
+        before = screen.probe()
+        dialog = screen.open("python-fu-intarsia-blend", "Blend")
+        screen.click(dialog, *RUN)
+        time.sleep(4.0)
+        screen.shot("no-engine", DIALOG)
+        assert screen.window("^Blend$") and screen.probe() == before

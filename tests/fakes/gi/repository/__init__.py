@@ -1,0 +1,1 @@
+"""The libraries a GIMP plug-in imports. Gimp and Gegl behave; the others only exist."""

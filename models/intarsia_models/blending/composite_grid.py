@@ -5,10 +5,9 @@ every pixel near the edge of the area carries it, every second one further in, e
 further still: the number of unknowns follows the length of the edge, not the area. How exact that
 is: see `BAND`.
 
-Source: the idea of Agarwala 2007, "Efficient gradient-domain compositing using quadtrees", Sec. 4.
-Deviations: points instead of quadtree cells, values between the levels are interpolated cubically
-instead of linearly, and away from the pixel grid the 9-point Laplacian is used; both make the
-error a hundred times smaller than linear cells would.
+Source: the idea of Agarwala 2007, "Efficient gradient-domain compositing using quadtrees".
+Deviations, for exactness: points instead of quadtree cells, cubic instead of linear interpolation
+between the levels, and the 9-point Laplacian away from the pixel grid.
 """
 
 from dataclasses import dataclass

@@ -1,22 +1,17 @@
-"""Seamless blending: the source's detail with the colours of the target around it (Poisson
-blending).
+"""Seamless blending (Poisson): the source's detail with the colours of the target around it.
 
 With ``f`` the result, ``f*`` the target, ``g`` the source and ``v`` the wanted differences (Pérez,
 Gangnet and Blake 2003, "Poisson image editing", Eq. 7; N_p are the 4-neighbours of p inside the
-picture, Ω is the area)::
+picture, Ω is the area), for every p in Ω::
 
-    for p in Ω:   |N_p| f_p - sum of f_q over N_p in Ω  =  sum of f*_q over N_p outside Ω  +  sum
-    of v_pq over N_p
+    |N_p| f_p - sum of f_q, q in N_p and Ω = sum of f*_q, q in N_p, not Ω + sum of v_pq, q in N_p
 
-The correction ``u = f - g`` is solved for, in two exact steps:
+The correction ``u = f - g`` is solved for, in two steps:
 
-1. mixed gradients only: a function whose differences are ``v`` minus those of ``g``, on the
-bounding rectangle, by a
-   fast cosine transform (`cosine_solver`); with import gradients there is nothing to do, because
-   they are equal;
+1. mixed gradients only: a function whose Laplacian is that of ``v`` minus that of ``g``, on the
+   bounding rectangle, by a fast cosine transform (`cosine_solver`);
 2. the harmonic function that brings the values around Ω to ``f* - g``, by multigrid on a composite
-grid
-   (`harmonic`), whose cost follows the length of the edge instead of the area.
+   grid (`harmonic`), whose cost follows the length of the edge instead of the area.
 
 Why this one: the area's edge is short beside its surface, and both steps use others' compiled code.
 Algebraic multigrid on all pixels takes about ten times as long (the reference of
@@ -65,8 +60,7 @@ def poisson_blend(
         source: (B, 3, H, W) in [-1, 1]; also read one pixel around the area.
         target: (B, 3, H, W) in [-1, 1].
         edit_mask: (B, 1, H, W) in [0, 1]; the area is where it is at least 0.5 (soft values do not
-            mix). Any
-            shape: several parts, holes, at the picture's border, nothing, everything.
+            mix). Any shape: parts, holes, at the picture's border, nothing, everything.
         gradients: "import" keeps the source's detail; "mixed" takes, for each pair of neighbours
             and each channel, the larger difference of source and target (the source's if equally
             large), so that the target's texture shows.

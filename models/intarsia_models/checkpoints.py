@@ -133,9 +133,15 @@ def read_latest_checkpoint(
     return None
 
 
-def remove_checkpoints(folder: Path) -> None:
-    """Remove all checkpoints of a training, and what a crash left half-written."""
-    for place in (*_steps(folder), *folder.glob(".step-*.part")):
+def remove_checkpoints(folder: Path, *, above: int = -1) -> None:
+    """Remove checkpoints of a training, and what a crash left half-written.
+
+    Args:
+        folder: See `write_checkpoint`.
+        above: Only those of later steps; by default all.
+    """
+    later = [place for place in _steps(folder) if int(place.name.removeprefix("step-")) > above]
+    for place in (*later, *folder.glob(".step-*")):
         shutil.rmtree(place, ignore_errors=True)
 
 

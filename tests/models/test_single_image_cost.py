@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from intarsia_models.errors import UnsuitablePicture
 from intarsia_models.single_image.cost import expected_fine_tune_seconds, expected_seconds
 from intarsia_models.single_image.settings import harmonization_settings, task_settings
 
@@ -39,6 +40,21 @@ def test_normal_quality_is_the_papers() -> None:
     assert harmonization_settings("normal", stages=4).stages == 4
     with pytest.raises(ValueError, match=r"Unknown quality 'best'; known are draft, normal, fine"):
         harmonization_settings("best")
+
+
+@pytest.mark.parametrize("size", [(300, 2000), (100, 100), (30, 40), (11, 11)])
+@pytest.mark.parametrize("quality", ["draft", "normal", "fine"])
+def test_small_and_narrow_pictures_get_a_smaller_coarsest_stage(
+    quality: str, size: tuple[int, int]
+) -> None:
+    settings = harmonization_settings(quality, size=size)
+    assert expected_seconds(settings, *size) > 0
+    assert harmonization_settings(quality, size=(480, 640)) == harmonization_settings(quality)
+
+
+def test_a_picture_smaller_than_the_critic_sees_is_refused() -> None:
+    with pytest.raises(UnsuitablePicture, match=r"short side is 10 px .* needs 11 px"):
+        expected_seconds(harmonization_settings("draft", size=(10, 40)), 10, 40)
 
 
 def test_tasks_are_those_of_the_paper() -> None:

@@ -146,6 +146,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path) -> Non
     )
     assert seen[0] == (1, 2)
     assert same(resumed, undisturbed)
+    assert not newest.exists()
     assert len(notices) == 1 and f"checkpoint {newest.name} is damaged" in notices[0]
     assert resumed.notes == notices
 
@@ -163,7 +164,9 @@ def test_a_checkpoint_of_another_training_is_not_used(
     with pytest.raises(Stopped):
         run(stop_at(1, 1))
     with pytest.raises(Stopped):
-        run(stop_at(0, 1), **change)
+        run(stop_at(0, 3), **change)
+    kept = sorted(path.name for path in tmp_path.iterdir())
+    assert kept == ["step-000000001", "step-000000002"]  # its own, not the other's later ones
 
 
 def test_a_raising_tick_cancels_and_the_training_can_be_taken_up_again(tmp_path: Path) -> None:

@@ -4,11 +4,14 @@ from intarsia_models.single_image.networks import BLOCKS
 from intarsia_models.single_image.pyramid import Size, pyramid_sizes
 from intarsia_models.single_image.settings import TaskSettings
 
-OPERATIONS_PER_SECOND = {"cpu": 9e10, "cuda": 4e12}
-"""What two CPU cores and a large GPU were seen to reach in this training; a factor per machine
-corrects it."""
-SECONDS_PER_ITERATION = {"cpu": 0.012, "cuda": 0.012}
-"""What an iteration costs beside its arithmetic: about 400 small operations per stage."""
+OPERATIONS_PER_SECOND = {"cpu": 1.8e11, "cuda": 6e12}
+"""At many channels. "cpu" was measured on two cores of an AMD EPYC with AVX-512 (65 and 85 billion
+per second and core at 32 and 64 channels); "cuda" is assumed, not measured. A machine's own factor
+corrects both."""
+HALF_SPEED_CHANNELS = {"cpu": 16, "cuda": 64}
+"""Channels at which a device reaches half of that: narrow layers use it badly."""
+SECONDS_PER_ITERATION = {"cpu": 0.003, "cuda": 0.02}
+"""What an iteration costs beside its arithmetic: some 400 small operations."""
 
 
 def training_operations(settings: TaskSettings, sizes: list[Size]) -> float:
@@ -44,7 +47,7 @@ def expected_seconds(
         rule=settings.rule,
     )
     iterations = settings.iterations * len(sizes)
-    return _seconds(training_operations(settings, sizes), iterations, device, speed)
+    return _seconds(settings, training_operations(settings, sizes), iterations, device, speed)
 
 
 def expected_fine_tune_seconds(
@@ -65,14 +68,17 @@ def expected_fine_tune_seconds(
         speed: See `expected_seconds`.
     """
     operations = iterations * _iteration_operations(settings, sizes, len(sizes) - 1, 1)
-    return _seconds(operations, iterations, device, speed)
+    return _seconds(settings, operations, iterations, device, speed)
 
 
-def _seconds(operations: float, iterations: int, device: str, speed: float) -> float:
+def _seconds(
+    settings: TaskSettings, operations: float, iterations: int, device: str, speed: float
+) -> float:
     kind = device.split(":")[0]
     kind = kind if kind in OPERATIONS_PER_SECOND else "cpu"
-    work = operations / OPERATIONS_PER_SECOND[kind] + iterations * SECONDS_PER_ITERATION[kind]
-    return work / speed
+    width = settings.channels / (settings.channels + HALF_SPEED_CHANNELS[kind])
+    work = operations / (OPERATIONS_PER_SECOND[kind] * width)
+    return (work + iterations * SECONDS_PER_ITERATION[kind]) / speed
 
 
 def _iteration_operations(

@@ -8,11 +8,13 @@ silent.
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
 
-from intarsia_models.single_image.pyramid import PyramidRule
+from intarsia_models.single_image.pyramid import PyramidRule, full_size
 
 Task = Literal["generation", "retarget", "animation", "harmonization", "editing"]
 Activation = Literal["leaky_relu", "prelu", "elu", "selu"]
 Quality = Literal["draft", "normal", "fine"]
+LEAST_SIZE = 11
+"""Pixels: the receptive field of the critic, so no stage can be smaller."""
 
 
 def _check_choices(settings: "TaskSettings") -> None:
@@ -25,8 +27,8 @@ def _check_choices(settings: "TaskSettings") -> None:
 def _check_ranges(settings: "TaskSettings") -> None:
     least: dict[str, float] = {
         "stages": 2,
-        "min_size": 11,  # the receptive field of the critic
-        "max_size": 11,
+        "min_size": LEAST_SIZE,
+        "max_size": LEAST_SIZE,
         "iterations": 1,
         "channels": 1,
         "train_depth": 1,
@@ -106,6 +108,18 @@ class TaskSettings:
     def to_card(self) -> dict[str, Any]:
         """The settings as plain JSON values."""
         return asdict(self)
+
+    def fitted_to(self, height: int, width: int) -> "TaskSettings":
+        """The same with a smaller coarsest stage, where a picture is too small or narrow for it.
+
+        Args:
+            height: Rows of the picture.
+            width: Columns of the picture.
+        """
+        short = min(full_size(height, width, self.max_size))
+        if short >= self.min_size:
+            return self
+        return replace(self, min_size=max(LEAST_SIZE, short // 2))
 
     @classmethod
     def from_card(cls, card: dict[str, Any]) -> "TaskSettings":
@@ -225,13 +239,20 @@ _HARMONIZATION_QUALITIES: dict[str, dict[str, Any]] = {
 }
 
 
-def harmonization_settings(quality: str = "normal", *, stages: int | None = None) -> TaskSettings:
+def harmonization_settings(
+    quality: str = "normal",
+    *,
+    stages: int | None = None,
+    size: tuple[int, int] | None = None,
+) -> TaskSettings:
     """The settings of a harmonization model in the quality that a user chose.
 
     Args:
         quality: "draft", "normal" (the paper's) or "fine" (the paper's for pictures of about 700
             px).
         stages: Overrides the number of stages (3 or 4 in the paper).
+        size: (height, width) of the picture; the coarsest stage is made smaller where a small or
+            narrow picture needs it. Without it such pictures are refused by the training.
 
     Raises:
         ValueError: Unknown quality, or fewer than 2 stages.
@@ -242,4 +263,5 @@ def harmonization_settings(quality: str = "normal", *, stages: int | None = None
     changes = dict(_HARMONIZATION_QUALITIES[quality])
     if stages is not None:
         changes["stages"] = stages
-    return task_settings("harmonization", **changes)
+    settings = task_settings("harmonization", **changes)
+    return settings if size is None else settings.fitted_to(*size)

@@ -49,7 +49,7 @@ def train(
         tick: Called at least every 100 ms or so of work; may wait (pause), or raise to stop. A
             stopped training can be taken up again from its checkpoints.
         checkpoint_folder: Where checkpoints are written and looked for. One that belongs to
-            another picture, other settings, another seed or another kind of device is not used.
+            another picture, other settings, another seed or another kind of device is removed.
         on_notice: Told in a sentence of what a user should know, for example that a checkpoint
             was damaged.
 

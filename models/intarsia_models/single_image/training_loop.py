@@ -11,7 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from intarsia_models.checkpoints import Bundle, read_latest_checkpoint, write_checkpoint
+from intarsia_models.checkpoints import (
+    Bundle,
+    read_latest_checkpoint,
+    remove_checkpoints,
+    write_checkpoint,
+)
 from intarsia_models.errors import TrainingDiverged
 from intarsia_models.resampling import resize_tensor
 from intarsia_models.single_image.model import TrainedModel, build_networks, part
@@ -131,7 +136,6 @@ class Trainer:
 
     def save_checkpoint(self, folder: Path) -> None:
         """Write all that is needed to go on as if nothing had happened."""
-        step = (self.stage - self.first_stage) * self.iterations + self.iteration
         card = {
             "identity": self.identity(),
             "stage": self.stage,
@@ -139,7 +143,11 @@ class Trainer:
             "seconds": self.seconds,
             "noise_amplitudes": self.model.generator.noise_amplitudes,
         }
-        write_checkpoint(folder, step, self._state(), card)
+        write_checkpoint(folder, self._step(), self._state(), card)
+
+    def _step(self) -> int:
+        """Iterations that are done, over all stages."""
+        return (self.stage - self.first_stage) * self.iterations + self.iteration
 
     def _train_iteration(self, on_progress: OnProgress | None) -> None:
         training = self.training
@@ -248,8 +256,10 @@ class Trainer:
         found = read_latest_checkpoint(folder, on_damaged=damaged)
         same = json.loads(json.dumps(self.identity()))
         if found is None or found.card.get("identity") != same:
+            remove_checkpoints(folder)  # else they would count as newer than those to come
             return False
         self._restore(found)
+        remove_checkpoints(folder, above=self._step())
         return True
 
     def _restore(self, bundle: Bundle) -> None:

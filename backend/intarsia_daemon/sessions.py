@@ -134,7 +134,7 @@ class Sessions:
 
     def send(self, session: Session, message: Message, *, droppable: bool = False) -> None:
         """Send on the control socket; ``droppable`` ones are lost when the client is slow."""
-        if session.backlog and droppable:
+        if session.id not in self._by_id or (session.backlog and droppable):
             return
         frames = wire.pack(message)
         if session.backlog:
@@ -164,6 +164,8 @@ class Sessions:
 
     def post(self, session: Session, parcel: Parcel) -> None:
         """Send on the bulk socket when the client's credit allows."""
+        if session.id not in self._by_id:
+            return
         session.parcels.append(parcel)
         if len(session.parcels) > BULK_BACKLOG:
             log.warning("%s does not read its pixels; its session ends.", session.client)

@@ -72,7 +72,7 @@ def test_a_peer_without_mechanism_gets_no_answer(engine: dict[str, Any]) -> None
 ZMTP1 = b"\x01\x00" + b"\x05\x00IN\x01\x01" + b"\x02\x00\x80"
 ZMTP2 = b"\xff" + bytes(8) + b"\x7f\x01\x05\x00\x00" + b"\x00\x04IN\x01\x01\x00\x01\x80"
 HTTP = (
-    b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: text/plain\r\nContent-Length: 2000\r\n\r\n"
+    b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 2000\r\n\r\n"
     + b"IN\x01\x23\x81\xa2id\x01" * 200
 )
 TLS = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(range(200))

@@ -290,7 +290,7 @@ def test_who_begins_to_watch_gets_the_newest_progress_and_all_that_follows(
     with Peer(endpoint) as other:
         assert other.ask("watch", job=job)["state"] == "running"
         assert kinds(other.events(job)) == ["started", "finished"]
-        assert [m.kind for m in other.seen][0] == "progress"
+        assert other.seen[0].kind == "progress"
 
 
 # --- cancel, pause, supersede ---------------------------------------------------------------------

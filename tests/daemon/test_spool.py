@@ -165,7 +165,7 @@ def test_old_folders_of_unknown_jobs_are_swept_and_nothing_else(
     for name in (old, known, young, "somebody-elses"):
         (tmp_path / name).mkdir()
     for name in (old, known, "somebody-elses"):
-        os.utime(tmp_path / name, (time.time() - 1000,) * 2)
+        os.utime(tmp_path / name, (time.time() - 1000, time.time() - 1000))
     spool.sweep({known}, older_s=500)
     spool.close()
     assert {item.name for item in tmp_path.iterdir()} == {known, young, "somebody-elses"}

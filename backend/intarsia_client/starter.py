@@ -95,6 +95,7 @@ def clean_environment(variables: Mapping[str, str], home_folder: Path) -> dict[s
     """A copy without what an editor sets for its own libraries, for the engine of that home."""
     kept = {name: value for name, value in variables.items() if not name.startswith(_FOREIGN)}
     kept["INTARSIA_HOME"] = str(home_folder)
+    kept["PYTHONSAFEPATH"] = "1"  # "-m" would put the working folder before the libraries
     return kept
 
 
@@ -107,7 +108,7 @@ def _spawn(command: list[str], folder: Path) -> tuple[subprocess.Popen[bytes], P
             process = subprocess.Popen(
                 command,
                 env=clean_environment(os.environ, folder),
-                cwd=str(folder),
+                cwd=str(log.parent),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -96,6 +96,7 @@ def test_what_the_editor_set_for_itself_does_not_reach_the_engine(
     text = (home / "environment.json").read_text("utf-8")
     assert "/editor" not in text
     assert '"MY_OWN": "kept"' in text
+    assert '"PYTHONSAFEPATH": "1"' in text
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sessions are POSIX")

@@ -130,7 +130,10 @@ class Runner:
             self._stop.ask()  # without an engine the rest cannot be done either
             entry.update(state="failed", error=error.to_dict(), engine=True)
         except IntarsiaError as error:
-            entry.update(state="failed", error=error.to_dict())
+            # a terminal's Ctrl+C also ends the process that reads a file
+            interrupted = self._stop() and error.code == "FILE_REJECTED"
+            state = "cancelled" if interrupted else "failed"
+            entry.update(state=state, error=error.to_dict())
         except OSError as error:
             what = f"{unit.file}: {error.strerror or error}."
             full = "DISK_FULL" if error.errno == 28 else "OPERATION_FAILED"
@@ -170,7 +173,7 @@ def _outcome(entry: dict[str, Any]) -> str:
     if entry["state"] == "done":
         return f"done ({entry['seconds']:.1f} s)"
     if entry["state"] == "failed":
-        return entry["error"]["what"]
+        return str(entry["error"]["what"]).removeprefix(f"{entry['input']}: ")
     return str(entry["state"])
 
 
@@ -191,7 +194,7 @@ def _report(
         for unit, entry in zip(units, entries, strict=True):
             if entry["state"] == "failed":
                 error = entry["error"]
-                click.echo(f"{unit.file}: {error['what']} {error.get('remedy') or ''}".rstrip())
+                click.echo(f"{unit.file}: {_outcome(entry)} {error.get('remedy') or ''}".rstrip())
     if any(entry.get("engine") for entry in entries):
         return exit_codes.ENGINE
     if counts["cancelled"]:

@@ -67,6 +67,8 @@ class ProgressLines:
         trace: TracebackType | None,
     ) -> None:
         if self._bar is not None:
+            if kind is None:
+                self._bar.update(self._task, completed=1.0)
             self._bar.stop()
 
     def say(self, text: str) -> None:
@@ -76,12 +78,17 @@ class ProgressLines:
         elif not self._quiet:
             click.echo(text, err=True)
 
+    def show(self, text: str, fraction: float) -> None:
+        """Move the bar, where there is one."""
+        if self._bar is not None:
+            description = f"{self._title}: {text}".replace("[", r"\[")
+            self._bar.update(self._task, completed=fraction, description=description)
+
     def update(self, progress: schema.Progress) -> None:
         """Show a job's newest progress."""
         line = progress_line(progress)
         if self._bar is not None:
-            text = f"{self._title}: {line}".replace("[", r"\[")
-            self._bar.update(self._task, completed=progress.fraction, description=text)
+            self.show(line, progress.fraction)
             return
         now = time.monotonic()
         if progress.stage != self._stage or now - self._told >= EVERY_S:
@@ -114,12 +121,13 @@ class BatchLines:
         with self._lock:
             self._done += 1
             self._lines.say(f"[{self._done}/{self._total}] {text}")
+            self._lines.show(f"{self._done} of {self._total} done", self._done / self._total)
 
     def update(self, name: str, progress: schema.Progress) -> None:
         """Show what one file's job does."""
         share = (self._done + progress.fraction) / max(1, self._total)
-        stage = f"{self._done} of {self._total} done, {name}: {progress.stage}"
         with self._lock:
+            stage = f"{self._done} of {self._total} done, {name}: {progress.stage}"
             self._lines.update(schema.Progress(stage, round(share * 1000), 1000))
 
 

@@ -198,11 +198,16 @@ def _composite(canvas: _Canvas, source: _Canvas, layer: Layer, *, atop: bool) ->
     color = source.color[rows, columns]
     alpha = source.alpha[rows, columns] * np.float32(layer.opacity)
     formula = MODES.get(layer.blend)
+    if not alpha.any():
+        return
+    if formula is None and not atop and alpha.min() >= 1:
+        canvas.color[part], canvas.alpha[part] = color, 1
+        return
     if formula is not None:
         color = (1 - below_alpha) * color + below_alpha * formula(backdrop, color).astype(
             np.float32
         )
-    if atop:
+    if atop or below_alpha.min() >= 1:
         canvas.color[part] = backdrop + alpha * (color - backdrop)
         return
     total = alpha + below_alpha * (1 - alpha)

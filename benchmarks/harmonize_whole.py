@@ -22,7 +22,7 @@ from torch import Tensor
 
 from intarsia_daemon.composition import Placed, place
 from intarsia_daemon.documents.reading import read_document
-from intarsia_daemon.operations.harmonize import fitting_settings
+from intarsia_daemon.operations.harmonize import wanted_settings
 from intarsia_daemon.pixels import Picture
 from intarsia_models.single_image.cost import expected_seconds
 from intarsia_models.single_image.fine_tuning import fine_tune
@@ -53,7 +53,7 @@ def measure(
     """One case in one quality: seconds of every part, peak memory on a GPU."""
     placed = load(*case)
     height, width = placed.target.shape[-2:]
-    settings = fitting_settings(quality, "auto", height, width)
+    settings = wanted_settings(quality, "auto", height, width)
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()

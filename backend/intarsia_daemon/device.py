@@ -52,11 +52,13 @@ def prepare_torch() -> None:
     """Use every core and, where torch can, the same bits for the same job."""
     # cuBLAS reads this when its first handle is made
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_num_threads(core_count())
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(core_count())
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
-    # some operators have no deterministic version on a GPU; they may run, and torch says so
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Some operators have no deterministic version on a GPU; they may run, and torch says so.
+    # `torch.use_deterministic_algorithms` does the same, but loads the compiler: 2 s per worker.
+    torch.set_deterministic_debug_mode("warn")
     torch.utils.deterministic.fill_uninitialized_memory = False  # pyright: ignore
     warnings.filterwarnings("ignore", message=".*does not have a deterministic implementation.*")
 

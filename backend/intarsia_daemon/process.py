@@ -10,6 +10,7 @@ import importlib
 import logging
 import multiprocessing
 import multiprocessing.connection
+import os
 import queue
 import signal
 import sys
@@ -71,6 +72,9 @@ def enter(entry: str, connection: Any, settings: dict[str, Any]) -> None:
 
 def worker_context(entry: str) -> Any:
     """The multiprocessing context for workers; where there is fork, their code is loaded once."""
+    # Waiting threads sleep instead of spinning: with as many threads as cores, a painter's editor (or
+    # another worker) beside a training would otherwise make it five to ten times slower.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     context: Any = multiprocessing.get_context(METHOD)
     if METHOD == "forkserver":
         context.set_forkserver_preload([entry.partition(":")[0]])

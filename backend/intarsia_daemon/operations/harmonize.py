@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -36,8 +36,6 @@ from intarsia_models.single_image.training import TrainingProgress, image_hash, 
 SPEED = "single_image"
 """Under which the machine learns how fast it trains."""
 PREVIEW_EVERY_S = 2.0
-LEAST_SIDE = 11
-"""Pixels of the smallest side that the model's critic can read."""
 STEPS = 1000
 """Progress steps of a whole training."""
 
@@ -47,7 +45,7 @@ def estimate(
 ) -> Estimate:
     """Seconds of a run that has to train; ``sizes`` are (height, width) by input."""
     height, width = sizes["picture"]
-    settings = fitting_settings(parameters["quality"], parameters["stages"], height, width)
+    settings = wanted_settings(parameters["quality"], parameters["stages"], height, width)
     seconds = _training_seconds(settings, height, width, context)
     if parameters["fine_tune"]:
         seconds += _tuning_seconds(settings, height, width, context)
@@ -168,7 +166,7 @@ def harmonize(
     with context.phase("prepare"):
         placed = place(picture, element, area, margin=None)
         height, width = placed.target.shape[-2:]
-        settings = fitting_settings(quality, stages, height, width)
+        settings = wanted_settings(quality, stages, height, width)
     work = _Work(placed, settings, picture.name or "Picture", context)
     model, notes = work.model(reuse)
     if fine_tune:
@@ -196,21 +194,10 @@ def harmonize(
     return Outcome([layer], model=used, notes=[*notes, *model.trained.notes])
 
 
-def fitting_settings(quality: str, stages: str, height: int, width: int) -> TaskSettings:
-    """The settings of a quality, with a smaller coarsest stage where the picture is small.
-
-    Args:
-        quality: "draft", "normal" or "fine".
-        stages: "auto", or their number.
-        height: Rows of the picture.
-        width: Columns of the picture.
-    """
-    settings = harmonization_settings(quality, stages=None if stages == "auto" else int(stages))
-    scale = min(1.0, settings.max_size / max(height, width))
-    short = int(min(height, width) * scale)
-    if short >= settings.min_size:
-        return settings
-    return replace(settings, min_size=max(LEAST_SIDE, short // 2))
+def wanted_settings(quality: str, stages: str, height: int, width: int) -> TaskSettings:
+    """The training settings that the artist's choices mean for a picture of that size."""
+    count = None if stages == "auto" else int(stages)
+    return harmonization_settings(quality, stages=count, size=(height, width))
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,12 @@ from typing import Any
 from intarsia_client.errors import IntarsiaError, InvalidRequest
 from intarsia_client.wire import Message
 from intarsia_daemon import messages as pipe
-from intarsia_daemon.gate import Gate
 from intarsia_daemon.jobs import Job, JobRecord, describe_layer
+from intarsia_daemon.lanes import Lanes
 from intarsia_daemon.ledger import Ledger
 from intarsia_daemon.messages import Lane
 from intarsia_daemon.process import WorkerProcess
-from intarsia_daemon.scheduler import LANES, Scheduler
+from intarsia_daemon.scheduler import Scheduler
 from intarsia_daemon.settings import Settings
 from intarsia_daemon.supervisor import Supervisor
 
@@ -37,6 +37,7 @@ class Lifecycle:
         settings: Settings,
         ledger: Ledger,
         scheduler: Scheduler,
+        lanes: Lanes,
         supervisor: Supervisor,
         *,
         clock: Callable[[], float] = time.monotonic,
@@ -44,16 +45,10 @@ class Lifecycle:
         self._settings = settings
         self._ledger = ledger
         self._scheduler = scheduler
+        self._lanes = lanes
         self._supervisor = supervisor
         self._clock = clock
-        self._gate = Gate(
-            linger_s=settings.linger_s,
-            share=settings.training_share,
-            window_s=settings.gate_window_s,
-        )
         self._hangs: dict[int, str] = {}
-        self.leaving = False
-        """Set while the engine stops: no job is started any more."""
 
     # --- jobs come --------------------------------------------------------------------------------
 
@@ -75,7 +70,7 @@ class Lifecycle:
             if record.state == "running":
                 self._try_again(job, RESTARTED)
             elif record.state == "queued":
-                self._queue(job)
+                self._lanes.queue(job)
 
     def begin(self, record: JobRecord, *, durable: bool) -> Job:
         """Take a new job whose pixels are stored.
@@ -84,76 +79,8 @@ class Lifecycle:
             JournalFull: It could not be written down.
         """
         job = self._ledger.add(record, durable=durable)
-        self._queue(job)
+        self._lanes.queue(job)
         return job
-
-    def _queue(self, job: Job, *, front: bool = False) -> None:
-        record = job.record
-        self._scheduler.add(
-            job.id,
-            client=record.session,
-            priority=record.priority,
-            lane=record.lane,
-            front=front,
-        )
-
-    def dispatch(self) -> None:
-        """Give the lanes' idle workers their next jobs."""
-        if self.leaving:
-            return
-        for lane in LANES:
-            if not self._lane_is_free(lane):
-                continue
-            if self._go_on_with_parked(lane) or not self._scheduler.waiting(lane):
-                continue
-            worker = self._supervisor.ensure(lane)
-            if worker is None or not worker.ready:
-                continue
-            job = self._ledger.live(self._scheduler.take(lane))
-            if job is not None:
-                self._start(job, worker)
-        self.watch_gate()
-
-    def _lane_is_free(self, lane: Lane) -> bool:
-        worker = self._supervisor.lane(lane)
-        return worker is None or worker.job is None
-
-    def _start(self, job: Job, worker: WorkerProcess) -> None:
-        worker.job, worker.idle_since, job.worker = job.id, None, worker.number
-        job.pause_asked = False
-        worker.note()
-        worker.send(job.run_message())
-        self._occupied(job)
-        extra = {}
-        if job.seconds_expected is not None:
-            extra["seconds_expected"] = job.seconds_expected
-        record = job.record
-        self._ledger.tell(
-            job, "running", "started", lane=record.lane, attempt=record.attempt, **extra
-        )
-
-    def _occupied(self, job: Job) -> None:
-        if job.record.lane == "training":
-            self._gate.training_started()
-        else:
-            self._gate.edit_started(self._clock())
-
-    def _vacated(self, job: Job, worker: WorkerProcess) -> None:
-        """A job does not run any more: it ended, or it stands still."""
-        if job.record.lane == "edit":
-            self._gate.edit_ended(self._clock())
-        else:
-            if self._gate.holds:
-                worker.send(pipe.Go())
-            self._gate.training_ended()
-
-    def watch_gate(self) -> None:
-        """Hold the training back, or let it go on."""
-        decision = self._gate.decide(self._clock())
-        worker = self._supervisor.lane("training")
-        if decision and worker is not None:
-            worker.note()
-            worker.send(pipe.Yield() if decision == "yield" else pipe.Go())
 
     # --- what clients ask -------------------------------------------------------------------------
 
@@ -204,12 +131,12 @@ class Lifecycle:
         worker = self._supervisor.get(job.worker)
         if worker is None and job.record.state == "paused":
             self._ledger.tell(job, "queued", "resumed")
-            self._queue(job, front=True)
+            self._lanes.queue(job, front=True)
         elif job.pause_asked:
             job.pause_asked = False
             if worker is not None and job.record.state == "running":  # it has not stopped yet
                 worker.send(pipe.Resume(job=job.id))
-        self.dispatch()
+        self._lanes.dispatch()
 
     @staticmethod
     def _refuse_ended(job: Job, verb: str) -> None:
@@ -219,17 +146,6 @@ class Lifecycle:
                 value=job.record.state,
                 remedy="Run it again.",
             )
-
-    def _go_on_with_parked(self, lane: Lane) -> bool:
-        """Resume a parked job that was asked to go on; whether there was one."""
-        for worker in self._supervisor.parked():
-            job = self._ledger.live(worker.job)
-            wanted = job is not None and job.record.state == "paused" and not job.pause_asked
-            if worker.lane == lane and job is not None and wanted and job.cancel_asked is None:
-                self._supervisor.unpark(worker)
-                worker.send(pipe.Resume(job=job.id))
-                return True
-        return False
 
     def session_gone(self, session_id: str) -> None:
         """A client is gone: its jobs go on, unless they were to end with it."""
@@ -251,26 +167,26 @@ class Lifecycle:
             worker.ready, worker.device, worker.idle_since = True, message.device, self._clock()
         elif (job := self._ledger.live(getattr(message, "job", ""))) and worker.job == job.id:
             self._heard_of_job(worker, job, message)
-        self.dispatch()
+        self._lanes.dispatch()
 
     def _heard_of_job(self, worker: WorkerProcess, job: Job, message: Any) -> None:
         if isinstance(message, pipe.Working):
             self._working(job, message)
         elif isinstance(message, pipe.Paused):
-            self._vacated(job, worker)
+            self._lanes.vacated(job, worker)
             self._supervisor.park(worker)
             self._ledger.tell(job, "paused", "paused", reason="Paused on request.")
         elif isinstance(message, pipe.Resumed):
             if job.record.state == "paused":
-                self._occupied(job)
+                self._lanes.occupied(job)
                 self._ledger.tell(job, "running", "resumed")
         elif isinstance(message, pipe.NeedsTraining):
             self._needs_training(worker, job, message)
         elif isinstance(message, pipe.Finished):
-            self._free(worker, job)
+            self._lanes.free(worker, job)
             self._ledger.finish(job, message)
         elif isinstance(message, pipe.Failed):
-            self._free(worker, job)
+            self._lanes.free(worker, job)
             if message.replace:
                 worker.stop()
             self._ledger.fail(
@@ -284,18 +200,11 @@ class Lifecycle:
                 report=message.report,
             )
         elif isinstance(message, pipe.Stopped):
-            self._free(worker, job)
+            self._lanes.free(worker, job)
             if job.cancel_asked is not None:
                 self._ledger.cancelled(job)
             else:
                 self._interrupted(job)
-
-    def _free(self, worker: WorkerProcess, job: Job) -> None:
-        if job.record.state != "paused":
-            self._vacated(job, worker)
-        elif worker in self._supervisor.parked():
-            worker.stop()
-        worker.job, job.worker, worker.idle_since = None, None, self._clock()
 
     def _working(self, job: Job, message: pipe.Working) -> None:
         header: dict[str, Any] = {
@@ -313,7 +222,7 @@ class Lifecycle:
         self._ledger.progress(job, Message("progress", header, () if pixels is None else (pixels,)))
 
     def _needs_training(self, worker: WorkerProcess, job: Job, message: pipe.NeedsTraining) -> None:
-        self._free(worker, job)
+        self._lanes.free(worker, job)
         job.record.lane = "training"
         job.seconds_expected = message.seconds_expected
         job.progress = None
@@ -324,7 +233,7 @@ class Lifecycle:
             self._ledger.tell(job, "paused", "paused", reason="Paused before its training.")
         else:
             self._ledger.set_state(job, "queued")
-            self._queue(job)
+            self._lanes.queue(job)
             self._supervisor.ensure("training")
 
     # --- when workers die -------------------------------------------------------------------------
@@ -346,19 +255,19 @@ class Lifecycle:
             self._lost_worker(job, worker, reason)
         if not expected and not worker.ready and worker.lane:
             self._give_up_waiting(worker.lane)
-        self.dispatch()
+        self._lanes.dispatch()
 
     def _lost_worker(self, job: Job, worker: WorkerProcess, reason: str | None) -> None:
         was_paused = job.record.state == "paused"
         if not was_paused:
-            self._vacated(job, worker)
+            self._lanes.vacated(job, worker)
         worker.job, job.worker = None, None
         if job.cancel_asked is not None:
             self._ledger.cancelled(job)
         elif was_paused:
-            if not job.pause_asked and not self.leaving:  # it was about to go on
+            if not job.pause_asked and not self._lanes.closed:  # it was about to go on
                 self.resume(job)
-        elif self.leaving:
+        elif self._lanes.closed:
             self._interrupted(job)
         elif reason is not None and job.record.lane == "edit":
             self._ledger.fail(
@@ -387,14 +296,14 @@ class Lifecycle:
         record.attempt += 1
         job.progress = None
         self._ledger.tell(job, "queued", "requeued", reason=reason)
-        self._queue(job, front=True)
+        self._lanes.queue(job, front=True)
 
     def _interrupted(self, job: Job) -> None:
         """The engine leaves in mid-job; this was no fault of the job and counts as no attempt."""
         if job.record.state == "running":
             self._ledger.tell(job, "queued", "requeued", reason=LEAVING)
-        if not self.leaving:
-            self._queue(job, front=True)
+        if not self._lanes.closed:
+            self._lanes.queue(job, front=True)
 
     def _give_up_waiting(self, lane: Lane) -> None:
         """Processes of this lane die before they are ready: do not let artists wait for ever."""
@@ -429,31 +338,13 @@ class Lifecycle:
                 self.cancel(job)
         for worker in self._supervisor.overdue():
             worker.kill()
-        for worker, reason in self._supervisor.hung(still=self._standing_still()):
+        for worker, reason in self._supervisor.hung(still=self._lanes.standing_still()):
             self._hangs[worker.number] = reason
             worker.kill()
-        if not self.leaving:
+        if not self._lanes.closed:
             self._supervisor.ensure("edit")
-            self._retire_training(now)
-        self.dispatch()
-
-    def _standing_still(self) -> set[int]:
-        paused = {job.worker for job in self._ledger if job.record.state == "paused"}
-        training = self._supervisor.lane("training")
-        if training is not None and self._gate.holds:
-            paused.add(training.number)
-        return {number for number in paused if number is not None}
-
-    def _retire_training(self, now: float) -> None:
-        worker = self._supervisor.lane("training")
-        if worker is None or worker.job or worker.stopping or worker.idle_since is None:
-            return
-        if now - worker.idle_since > self._settings.training_idle_s:
-            worker.stop()
-
-    def next_change(self) -> float | None:
-        """When the gate may change its mind (monotonic clock)."""
-        return self._gate.next_change(self._clock())
+            self._lanes.retire_training()
+        self._lanes.dispatch()
 
     def is_idle(self) -> bool:
         """Whether nothing runs and nothing waits; paused jobs may stay on disk."""
@@ -466,7 +357,7 @@ class Lifecycle:
 
     def leave(self) -> None:
         """Ask the workers to write checkpoints and leave."""
-        self.leaving = True
+        self._lanes.closed = True
         self._supervisor.stop_all()
 
     def abandon(self) -> None:

@@ -178,7 +178,6 @@ class Requests:
         job = self._job(request)
         self._done(asker, request, state=job.record.state)
         self._lifecycle.cancel(job)
-        self._lifecycle.dispatch()
 
     def on_pause(self, asker: Asker, session: Session, request: Incoming) -> None:
         """Let a job stand still."""

@@ -34,6 +34,7 @@ from intarsia_daemon.instance import (
     prepare_home,
 )
 from intarsia_daemon.journal import Journal
+from intarsia_daemon.lanes import Lanes
 from intarsia_daemon.ledger import Ledger
 from intarsia_daemon.lifecycle import Lifecycle
 from intarsia_daemon.model_store import ModelStore
@@ -126,7 +127,10 @@ class Engine:
         self._ledger = Ledger(journal, spool, self._sessions)
         scheduler = Scheduler(settings.queue_limit)
         self._supervisor = Supervisor(settings, self._inbox)
-        self._lifecycle = Lifecycle(settings, self._ledger, scheduler, self._supervisor)
+        self._lanes = Lanes(settings, self._ledger, scheduler, self._supervisor)
+        self._lifecycle = Lifecycle(
+            settings, self._ledger, scheduler, self._lanes, self._supervisor
+        )
         answers = Answers(self._sessions)
         self._questions = Questions(self._supervisor, answers)
         self._submissions = Submissions(
@@ -136,6 +140,7 @@ class Engine:
             answers=answers,
             ledger=self._ledger,
             lifecycle=self._lifecycle,
+            lanes=self._lanes,
             scheduler=scheduler,
             spool=spool,
             inbox=self._inbox,
@@ -209,7 +214,7 @@ class Engine:
     def _patience_ms(self, waiting: bool) -> int:
         now = time.monotonic()
         due = [self._next_ping, self._next_tick]
-        change = self._lifecycle.next_change()
+        change = self._lanes.next_change()
         if change is not None:
             due.append(change)
         if waiting:
@@ -257,7 +262,7 @@ class Engine:
             self._next_ping = now + self._settings.ping_s
             self._pings += 1
             self._sessions.ping(self._pings)
-        self._lifecycle.watch_gate()
+        self._lanes.watch_gate()
         if now >= self._next_tick:
             self._next_tick = now + (TICK_S if len(self._ledger) or self._closing else 1.0)
             self._lifecycle.tick()

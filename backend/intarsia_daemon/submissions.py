@@ -14,6 +14,7 @@ from intarsia_daemon.answers import Answers, Asker
 from intarsia_daemon.headers import Incoming
 from intarsia_daemon.inbox import Inbox
 from intarsia_daemon.jobs import Job, JobRecord
+from intarsia_daemon.lanes import Lanes
 from intarsia_daemon.ledger import Ledger
 from intarsia_daemon.lifecycle import Lifecycle
 from intarsia_daemon.scheduler import Scheduler
@@ -28,9 +29,11 @@ class Arriving:
 
     record: JobRecord
     session: str
-    askers: list[tuple[Asker, headers.Submit]] = field(default_factory=list)
+    asker: Asker
+    request: Incoming
+    again: list[tuple[Asker, Incoming]] = field(default_factory=list)
+    """The same submit, sent again meanwhile."""
     cancelled: bool = False
-    supersedes: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ class Submissions:
         answers: Answers,
         ledger: Ledger,
         lifecycle: Lifecycle,
+        lanes: Lanes,
         scheduler: Scheduler,
         spool: Spool,
         inbox: Inbox,
@@ -72,6 +76,7 @@ class Submissions:
         self._answers = answers
         self._ledger = ledger
         self._lifecycle = lifecycle
+        self._lanes = lanes
         self._scheduler = scheduler
         self._spool = spool
         self._inbox = inbox
@@ -100,13 +105,13 @@ class Submissions:
             arriving = self._arriving[submit.job]
             if not record.same_request(arriving.record):
                 raise _conflict(submit.job)
-            arriving.askers.append((asker, submit))
+            arriving.again.append((asker, request))
+            self.arriving_bytes += _bytes(record)
             return
         if (known := self._ledger.find(submit.job)) is not None:
             if not record.same_request(known.record):
                 raise _conflict(submit.job)
-            same = self._spool.holds_same(known.record.inputs, submit.inputs, request.buffers)
-            same.add_done_callback(lambda f: self._inbox.put(Compared(asker, submit, f)))
+            self._compare(known, asker, request)
             return
         self.refuse_when_closing()
         if not self._scheduler.has_room(len(self._arriving)):
@@ -118,9 +123,9 @@ class Submissions:
                 code="BUSY",
                 retryable=True,
             )
-        arriving = Arriving(record, session.id, [(asker, submit)], supersedes=submit.supersedes)
+        arriving = Arriving(record, session.id, asker, request)
         self._arriving[submit.job] = arriving
-        self.arriving_bytes += sum(item.nbytes for item in record.inputs)
+        self.arriving_bytes += _bytes(record)
         stored = self._spool.store(
             submit.job,
             record.inputs,
@@ -195,25 +200,27 @@ class Submissions:
         """The pixels of a new job are stored, or could not be."""
         arriving, record = item.arriving, item.arriving.record
         self._arriving.pop(record.job, None)
-        self.arriving_bytes -= sum(file.nbytes for file in record.inputs)
+        self.arriving_bytes -= _bytes(record) * (1 + len(arriving.again))
         try:
             item.future.result()
             job = self._lifecycle.begin(record, durable=self._is_durable(record))
         except Exception as error:
             self._spool.remove(record.job)
-            for asker, submit in arriving.askers:
-                self._answers.refuse(asker, submit.id, error)
+            for asker, request in [(arriving.asker, arriving.request), *arriving.again]:
+                self._answers.refuse(asker, request.header.id, error)
             return
         job.watchers.add(arriving.session)
-        for number, (asker, submit) in enumerate(arriving.askers):
-            self._accepted(asker, submit, job, duplicate=number > 0)
-        if arriving.supersedes:
-            self._supersede(job, arriving.supersedes)
+        submit: headers.Submit = arriving.request.header
+        self._accepted(arriving.asker, submit, job, duplicate=False)
+        for asker, request in arriving.again:
+            self._compare(job, asker, request)
+        if submit.supersedes:
+            self._supersede(job, submit.supersedes)
         if arriving.cancelled:
             self._lifecycle.cancel(job)
         elif record.on_disconnect == "cancel" and self._sessions.get(arriving.session) is None:
             self._lifecycle.session_gone(arriving.session)
-        self._lifecycle.dispatch()
+        self._lanes.dispatch()
 
     def _accepted(self, asker: Asker, submit: headers.Submit, job: Job, *, duplicate: bool) -> None:
         session = self._sessions.of(asker.side, asker.route)
@@ -236,6 +243,11 @@ class Submissions:
         if other is not None and other.record.session == job.record.session and other is not job:
             self._lifecycle.cancel(other)
 
+    def _compare(self, job: Job, asker: Asker, request: Incoming) -> None:
+        submit: headers.Submit = request.header
+        same = self._spool.holds_same(job.record.inputs, submit.inputs, request.buffers)
+        same.add_done_callback(lambda f: self._inbox.put(Compared(asker, submit, f)))
+
     def compared(self, item: Compared) -> None:
         """A second submit of a known job was compared with the first."""
         try:
@@ -255,6 +267,10 @@ class Submissions:
         if arriving is not None:
             arriving.cancelled = True
         return arriving is not None
+
+
+def _bytes(record: JobRecord) -> int:
+    return sum(item.nbytes for item in record.inputs)
 
 
 def _conflict(job: str) -> InvalidRequest:

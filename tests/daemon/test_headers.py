@@ -19,7 +19,7 @@ PREFIX = wire.MAGIC + bytes((wire.PROTOCOL[0],))
 
 def frames(kind: str | int, header: Any, *buffers: bytes) -> list[bytes]:
     code = wire.KINDS[kind] if isinstance(kind, str) else kind
-    data = header if isinstance(header, bytes) else msgpack.packb(header)
+    data: Any = header if isinstance(header, bytes) else msgpack.packb(header)
     return [PREFIX + bytes((code,)), data, *buffers]
 
 

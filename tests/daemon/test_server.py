@@ -32,7 +32,11 @@ PIXELS = bytes(range(16))
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return scripted_environment(
-        tmp_path_factory.mktemp("engine"), stall_limit_s=1, beat_limit_s=1.5, queue_limit=6
+        tmp_path_factory.mktemp("engine"),
+        stall_limit_s=1,
+        beat_limit_s=1.5,
+        queue_limit=6,
+        storm_deaths=99,
     )
 
 
@@ -241,14 +245,17 @@ def test_the_same_submit_twice_is_one_job(peer: Peer) -> None:
 def test_two_submits_in_one_breath_are_one_job(peer: Peer) -> None:
     header = {
         "job": job_id(),
-        "operation": "identity",
+        "operation": "sleep",
+        "parameters": {"seconds": 1.0},
         "inputs": [picture(512, 512)],
-        "seed": 0,
     }
     pixels = os.urandom(512 * 512 * 4)
     numbers = [peer.send("submit", side="bulk", buffers=[pixels], **header) for _ in range(3)]
+    other = peer.send("submit", side="bulk", buffers=[bytes(len(pixels))], **header)
     answers = [peer.answer(number, "bulk").header for number in numbers]
     assert [item["duplicate"] for item in answers] == [False, True, True]
+    with pytest.raises(Refused, match="other content"):
+        peer.answer(other, "bulk")
     assert kinds(peer.events(header["job"])) == ["started", "finished"]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import zmq
 from engine_runs import wait_until
+
 from intarsia_client import wire
 from intarsia_client.errors import IntarsiaError
 from intarsia_client.wire import Message

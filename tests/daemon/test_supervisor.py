@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from engine_runs import wait_until
+
 from intarsia_daemon import messages as pipe
 from intarsia_daemon.inbox import Inbox
 from intarsia_daemon.process import Ended, Said, WorkerProcess
@@ -58,7 +59,8 @@ def one(tmp_path: Any) -> Iterator[Setting]:
 def test_a_worker_starts_says_ready_and_leaves_when_asked(one: Setting) -> None:
     worker = one.worker()
     said = one.until(pipe.Ready)
-    assert isinstance(said, Said) and said.worker is worker and said.message.pid == worker.pid
+    assert isinstance(said, Said) and isinstance(said.message, pipe.Ready)
+    assert said.worker is worker and said.message.pid == worker.pid
     assert one.worker() is worker, "a lane has one process"
     worker.stop()
     ended = one.until(Ended)

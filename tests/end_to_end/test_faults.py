@@ -1,4 +1,4 @@
-"""What goes wrong on a bad day, done for real: the real engine, the real worker, the real client."""
+"""What goes wrong on a bad day, done for real: real engine, real worker, real client."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from typing import Any
 import psutil
 import pytest
 from engine_runs import Peer, endpoint_of, wait_until
+from tests.support import engine_environment, running_engine
+
 from intarsia_client.client import Client, Job
 from intarsia_client.endpoint import write_engine_file
 from intarsia_client.errors import EngineRefused, JobCancelled, JobFailed
 from intarsia_client.schema import Pixels, Result
 from intarsia_client.wire import EVENTS
-
-from tests.support import engine_environment, running_engine
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 

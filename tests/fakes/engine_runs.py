@@ -7,6 +7,7 @@ import os
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 import scripted_worker
 import zmq
@@ -34,7 +35,7 @@ def scripted_environment(tmp_path: Path, **settings: object) -> dict[str, str]:
     return environment
 
 
-def endpoint_of(environment: dict[str, str]) -> dict[str, object]:
+def endpoint_of(environment: dict[str, str]) -> dict[str, Any]:
     return json.loads(Path(environment["INTARSIA_HOME"], "run", "endpoint.json").read_text())
 
 

@@ -73,6 +73,7 @@ class NumberControl(Control):
 
     def __init__(self, parameter: Any, guard: WheelGuard) -> None:
         super().__init__(parameter, guard)
+        self._range: Any = parameter
         whole = isinstance(parameter, Whole)
         self._spin = self._prepare(QtWidgets.QSpinBox() if whole else QtWidgets.QDoubleSpinBox())
         self._step = 1 if whole else parameter.step
@@ -105,7 +106,7 @@ class NumberControl(Control):
         number = self._spin.value()
         if isinstance(self.parameter, Whole):
             return int(number)
-        return min(self.parameter.maximum, max(self.parameter.minimum, float(number)))
+        return min(self._range.maximum, max(self._range.minimum, float(number)))
 
     def set_value(self, value: Any) -> None:
         self._spin.setValue(self.parameter.check(value))
@@ -115,7 +116,7 @@ class NumberControl(Control):
 
     def _slid(self, position: int) -> None:
         if position != self._position():
-            self._spin.setValue(self.parameter.minimum + position * self._step)
+            self._spin.setValue(self._range.minimum + position * self._step)
 
     def _typed(self) -> None:
         if self._slider is not None:
@@ -123,7 +124,7 @@ class NumberControl(Control):
         self.changed.emit()
 
     def _position(self) -> int:
-        return round((self._spin.value() - self.parameter.minimum) / self._step)
+        return round((self._spin.value() - self._range.minimum) / self._step)
 
 
 class ChoiceControl(Control):

@@ -9,7 +9,7 @@ from typing import Any, Mapping
 from krita import DockWidget, Krita
 
 from intarsia_client import catalog
-from intarsia_client.errors import IntarsiaError, InvalidRequest
+from intarsia_client.errors import EngineError, IntarsiaError, InvalidRequest
 from intarsia_client.schema import Operation, Result
 from intarsia_krita import canvas, recipes, settings
 from intarsia_krita.jobs import Event, Jobs, Request
@@ -52,6 +52,8 @@ class IntarsiaDocker(DockWidget):
         self._events.happened.connect(self._happen)
         self.jobs = Jobs(self._events.happened.emit)
         self._window: JobsWindow | None = None
+        self._requests: dict[str, tuple[Work, Request]] = {}
+        self._again: dict[str, tuple[Work, Request]] = {}
         self._estimate: Mapping[str, Any] | None = None
         self._looked = 0.0
         self._settle = QtCore.QTimer(self)
@@ -174,12 +176,29 @@ class IntarsiaDocker(DockWidget):
         situation = reading.situation
         job = uuid.uuid4().hex
         label = job_label(situation.document_name, operation, situation.element.name())
-        self.session.begin(
-            Work(job, operation, situation.document, situation.document_name, situation.element_id)
+        name, element = situation.document_name, situation.element_id
+        self._send(
+            Work(job, operation, situation.document, name, element),
+            Request(job, operation, reading.inputs, values, form.seed(), label),
         )
-        self.jobs.run(Request(job, operation, reading.inputs, values, form.seed(), label))
         self._remember()
+
+    def _send(self, work: Work, request: Request) -> None:
+        self._requests[work.job] = (work, request)
+        self._again.pop(work.document, None)
+        self.session.begin(work)
+        self.jobs.run(request)
         self.refresh()
+
+    def _run_again(self) -> None:
+        """The same request where the engine was away (it may have it already), else a new one."""
+        unsent = self._again.get(self._active_id())
+        if unsent is None:
+            return self.run()
+        work, request = unsent
+        fresh = Work(work.job, work.operation, work.document, work.document_name, work.element)
+        self.session.over.discard(work.job)
+        return self._send(fresh, request)
 
     def _cancel(self) -> None:
         work = self._active_work()
@@ -212,6 +231,10 @@ class IntarsiaDocker(DockWidget):
             self._show_log(event.value)
         elif event.kind == "trouble":
             self.session.problems[self._active_id()] = Problem.of(event.value)
+        if event.kind in ("finished", "failed", "cancelled"):
+            sent = self._requests.pop(event.job, None)
+            if sent is not None and isinstance(event.value, EngineError):
+                self._again[sent[0].document] = sent
         if event.kind in ("accepted", "finished", "failed", "cancelled"):
             self.jobs.ask_status()
             self._settle.start()
@@ -250,7 +273,7 @@ class IntarsiaDocker(DockWidget):
         self.refresh()
 
     def _discard(self, outcome: Outcome) -> None:
-        document = Krita.instance().activeDocument()
+        document: Any = Krita.instance().activeDocument()
         for layer in outcome.layers:
             node = canvas.find_node(document, layer)
             if node is not None:
@@ -292,7 +315,7 @@ class IntarsiaDocker(DockWidget):
         else:
             if what == "release":
                 self.jobs.release()
-            self.run()
+            self._run_again()
 
     def _menu(self, name: str) -> None:
         if name == "jobs":
@@ -308,9 +331,11 @@ class IntarsiaDocker(DockWidget):
         """Show the settings that made the active layer."""
         document = Krita.instance().activeDocument()
         node = document.activeNode() if document is not None else None
-        recipe = recipes.recipe_of(document, node) if node is not None else None
+        recipe = None
+        if document is not None and node is not None:
+            recipe = recipes.recipe_of(document, node)
         form = self.panel.form
-        if recipe is None or not form.choose(str(recipe.get("operation"))):
+        if node is None or recipe is None or not form.choose(str(recipe.get("operation"))):
             self.session.said = tr("The active layer was not made by Intarsia.")
             return self.refresh()
         form.set_values(recipe.get("parameters") or {})

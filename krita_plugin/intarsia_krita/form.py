@@ -143,7 +143,9 @@ class Form(QtWidgets.QWidget):
         layout.addWidget(self._fold)
         layout.addWidget(advanced)
         self._layout.replaceWidget(self._body, body)
-        self._body.hide()
+        self._body.setParent(
+            None
+        )  # at once: a widget that waits for its end is still found and shown
         self._body.deleteLater()
         self._body = body
 

@@ -82,12 +82,13 @@ class JobsWindow(QtWidgets.QDialog):
         return self._jobs[row] if 0 <= row < len(self._jobs) else None
 
     def _offer(self) -> None:
-        state = (self.chosen() or {}).get("state")
+        job = self.chosen() or {}
+        state, forgotten = job.get("state"), bool(job.get("acknowledged"))
         under_way = state in ("queued", "running", "paused")
-        self._insert.setEnabled(under_way or state == "finished")
+        self._insert.setEnabled(under_way or (state == "finished" and not forgotten))
         self._insert.setText(tr("Insert when done") if under_way else tr("Insert"))
         self._cancel.setEnabled(under_way)
-        self._forget.setEnabled(state in ("finished", "failed", "cancelled"))
+        self._forget.setEnabled(state in ("finished", "failed", "cancelled") and not forgotten)
 
     def _tell(self, signal: Any, whole: bool = False) -> None:
         job = self.chosen()
@@ -104,6 +105,8 @@ class JobsWindow(QtWidgets.QDialog):
 def state_line(job: dict[str, Any]) -> str:
     """A job's state in words, with its progress while it runs."""
     state = str(job.get("state"))
+    if state == "finished" and job.get("acknowledged"):
+        return tr("done")
     words = tr(_STATES.get(state, state))
     if state == "running" and job.get("total"):
         left = job.get("seconds_left")

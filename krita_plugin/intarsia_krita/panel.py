@@ -46,6 +46,7 @@ class Panel(QtWidgets.QWidget):
         self._run = QtWidgets.QPushButton()
         self._run.setObjectName("intarsia_run")
         self._run.setMinimumHeight(32)
+        self._run.setMinimumWidth(80)  # else a large font widens the whole panel
         bold(self._run)
         self._run.clicked.connect(self._press)
         self._pause = QtWidgets.QPushButton(tr("Pause"))
@@ -120,6 +121,9 @@ class Panel(QtWidgets.QWidget):
         layout.addWidget(self._menu)
         return row
 
+    def sizeHint(self) -> Any:
+        return QtCore.QSize(260, 560)
+
     def _make_shortcuts(self) -> None:
         for keys, act in (
             ("Ctrl+Return", self.run_pressed),
@@ -145,7 +149,7 @@ class Panel(QtWidgets.QWidget):
         self._draw_run(work)
         self.work.show_work(work)
         problem = session.problems.get(document) or session.problems.get("")
-        self.problem.show_problem(None if missing else problem)
+        self.problem.show_problem(problem)
         self.waiting.show_sentence(_waiting_text(session, document_name) if document else "")
         self.outcomes.show_outcomes(session.outcomes.get(document, []))
         state, line = session.engine_line()

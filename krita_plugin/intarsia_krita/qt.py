@@ -1,7 +1,7 @@
 """PyQt5 or PyQt6 under one name: the one that this Krita itself is built with.
 
 Krita says which (``pykrita.qt_major_version``, new in Krita 6); trying one import after the other
-can load the wrong Qt into the process where both are installed. Enums are written in full everywhere.
+can load the wrong Qt where both are installed. Enums are written in full everywhere.
 """
 
 from __future__ import annotations

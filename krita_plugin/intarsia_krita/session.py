@@ -174,6 +174,7 @@ class Session:
             if str(job.get("label") or "").startswith(begin)
             and job.get("job") not in self.works
             and job.get("job") not in self.over
+            and not job.get("acknowledged")
             and job.get("state") in (*_OPEN_STATES, "finished")
         ]
 
@@ -185,7 +186,7 @@ class Session:
         if engine.state == "running":
             parts = [tr("Engine ready")]
             if engine.device:
-                parts.append(device_name(engine.device))
+                parts.append(engine.device)
             busy = sum(job.get("state") in ("queued", "running") for job in engine.jobs)
             if busy:
                 parts.append(tr("1 job") if busy == 1 else tr("%d jobs", busy))
@@ -219,12 +220,3 @@ def duration_taken(seconds: float) -> str:
         return f"{seconds:.1f} s"
     text = wording.duration(seconds)
     return text[len("about ") :] if text.startswith("about ") else text
-
-
-def device_name(device: str) -> str:
-    """How the line at the bottom calls the device."""
-    if device.startswith("cpu"):
-        return tr("processor")
-    if device.startswith(("cuda", "mps", "xpu")):
-        return tr("graphics card")
-    return device

@@ -1,0 +1,299 @@
+"""The panel as widgets, where PyQt5 or PyQt6 is installed (in Krita itself: tests/editors)."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import krita
+import pytest
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+for _binding in ("PyQt5", "PyQt6"):
+    try:
+        QtWidgets: Any = importlib.import_module(_binding + ".QtWidgets")
+        QtCore: Any = importlib.import_module(_binding + ".QtCore")
+        QtGui: Any = importlib.import_module(_binding + ".QtGui")
+        break
+    except ImportError:
+        continue
+else:
+    pytest.skip("neither PyQt5 nor PyQt6 is installed", allow_module_level=True)
+if _binding == "PyQt6":
+    krita.qt_major_version = lambda: 6  # type: ignore[attr-defined]
+
+from intarsia_client.errors import JobFailed  # noqa: E402
+from intarsia_client.schema import Progress, Result, ResultLayer  # noqa: E402
+from intarsia_krita import canvas  # noqa: E402
+from intarsia_krita.jobs import EngineStatus, Event  # noqa: E402
+from intarsia_krita.session import Problem  # noqa: E402
+
+RED_PIXELS = bytes([200, 30, 30, 255]) * 4
+
+
+@pytest.fixture(scope="module")
+def application() -> Any:
+    return QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
+
+
+class RecordedJobs:
+    """Takes what the docker asks of the engine, and does nothing."""
+
+    def __init__(self, tell: Any) -> None:
+        self.asked: list[tuple[str, tuple[Any, ...]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *values: self.asked.append((name, values))
+
+    def named(self, name: str) -> list[tuple[Any, ...]]:
+        return [values for asked, values in self.asked if asked == name]
+
+
+@pytest.fixture
+def document() -> Iterator[krita.Document]:
+    made = krita.Document(8, 6)
+    paper, thing = made.layer("Paper"), made.layer("Thing")
+    paper.pixels = {(x, y): (0.0, 0.0, 1.0, 1.0) for x in range(8) for y in range(6)}
+    thing.pixels = {(x, y): (1.0, 0.0, 0.0, 1.0) for x in (2, 3) for y in (1, 2)}
+    made.path = "/home/painter/night.kra"
+    krita.Krita.active, krita.Krita.open_documents = made, [made]
+    krita.Krita.settings.clear()
+    yield made
+    krita.Krita.active, krita.Krita.open_documents = None, []
+
+
+@pytest.fixture
+def docker(
+    application: Any, document: krita.Document, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Any:
+    monkeypatch.setenv("INTARSIA_HOME", str(tmp_path))
+    from intarsia_krita import docker as module
+
+    monkeypatch.setattr(module, "Jobs", RecordedJobs)
+    made = module.IntarsiaDocker()
+    made.resize(240, 700)
+    made.show()
+    application.processEvents()
+    return made
+
+
+def part(docker: Any, name: str) -> Any:
+    found = docker.findChild(QtWidgets.QWidget, name)
+    assert found is not None, name
+    return found
+
+
+def send(docker: Any, kind: str, job: str = "", value: Any = None) -> None:
+    docker._happen(Event(kind, job, value))
+    QtWidgets.QApplication.processEvents()
+
+
+def run(docker: Any) -> str:
+    part(docker, "intarsia_run").click()
+    return docker.jobs.named("run")[-1][0].job
+
+
+def test_every_parameter_has_a_control_with_a_name_for_people_who_hear_it(docker: Any) -> None:
+    form = docker.panel.form
+    for operation in docker._operations.values():
+        assert form.choose(operation.id)
+        assert set(form.values()) == {p.name for p in operation.parameters}
+        assert form.values() == {p.name: p.default for p in operation.parameters}
+        for parameter in operation.parameters:
+            control = part(docker, "control_" + parameter.name)
+            assert control.accessibleName() == parameter.label
+            assert control.accessibleDescription() == parameter.help
+
+
+def test_nothing_is_wider_than_240_pixels(docker: Any, application: Any) -> None:
+    for operation in docker._operations:
+        docker.panel.form.choose(operation)
+        part(docker, "intarsia_advanced").setChecked(True)
+        docker.session.problems[canvas.document_id(krita.Krita.active)] = Problem.of(
+            JobFailed("No memory for it.", remedy="Less.", action={"label": "Use Draft", "set": {}})
+        )
+        docker.refresh()
+        application.processEvents()
+        assert docker.panel.inside.minimumSizeHint().width() <= 240
+
+
+def test_the_wheel_changes_nothing_without_the_focus(docker: Any) -> None:
+    docker.panel.form.choose("blend")
+    slider = part(docker, "slider_feather")
+    before = slider.value()
+    point = QtCore.QPointF(4, 4)
+    turn = QtGui.QWheelEvent(
+        point,
+        point,
+        QtCore.QPoint(0, 120),
+        QtCore.QPoint(0, 120),
+        QtCore.Qt.MouseButton.NoButton,
+        QtCore.Qt.KeyboardModifier.NoModifier,
+        QtCore.Qt.ScrollPhase.NoScrollPhase,
+        False,
+    )
+    assert not slider.hasFocus()
+    QtWidgets.QApplication.sendEvent(slider, turn)
+    assert slider.value() == before
+
+
+def test_slider_and_field_show_the_same_number(docker: Any) -> None:
+    docker.panel.form.choose("blend")
+    part(docker, "slider_feather").setValue(25)
+    assert docker.panel.form.values()["feather"] == pytest.approx(12.5)
+    part(docker, "control_feather").setValue(30.0)
+    assert part(docker, "slider_feather").value() == 60
+
+
+def test_a_run_sends_the_values_and_turns_the_button_into_cancel(docker: Any) -> None:
+    docker.panel.form.choose("blend")
+    docker.panel.form.set_values({"method": "feather", "feather": 4.0})
+    run(docker)
+    request = docker.jobs.named("run")[0][0]
+    assert request.parameters["method"] == "feather" and request.parameters["feather"] == 4.0
+    assert request.label == "night.kra – Blend – Thing"
+    assert [i.input for i in request.inputs] == ["picture", "element"]
+    button = part(docker, "intarsia_run")
+    assert button.text() == "Cancel"
+    button.click()
+    assert docker.jobs.named("cancel") == [(request.job,)]
+    assert button.text() == "Stopping …" and not button.isEnabled()
+    send(docker, "cancelled", request.job)
+    assert button.text() == docker._operations["blend"].verb and button.isEnabled()
+
+
+def test_a_result_becomes_a_layer_is_remembered_and_may_be_discarded(
+    docker: Any, document: krita.Document
+) -> None:
+    job = run(docker)
+    layer = ResultLayer("Blended Thing", 2, 2, 4, RED_PIXELS, x=2, y=1)
+    send(docker, "finished", job, Result((layer,), {"operation": "blend"}, notes=("A note.",)))
+    assert [n.name() for n in document.topLevelNodes()] == ["Paper", "Thing", "Blended Thing"]
+    assert docker.jobs.named("acknowledge") == [(job,)]
+    assert len(document.undo_steps) == 1
+    assert part(docker, "intarsia_keep").isVisible()
+    part(docker, "intarsia_amount").setValue(50)
+    assert document.topLevelNodes()[-1].opacity() == 128
+    part(docker, "intarsia_discard").click()
+    assert [n.name() for n in document.topLevelNodes()] == ["Paper", "Thing"]
+    assert b"Blended" not in document.annotation("intarsia/recipes")
+    assert not part(docker, "intarsia_keep").isVisible()
+
+
+def test_the_result_of_a_closed_picture_stays_in_the_engine(
+    docker: Any, document: krita.Document
+) -> None:
+    job = run(docker)
+    krita.Krita.active, krita.Krita.open_documents = None, []
+    send(docker, "finished", job, Result((ResultLayer("B", 2, 2, 4, RED_PIXELS),), {}))
+    assert docker.jobs.named("acknowledge") == []
+    assert "was closed" in part(docker, "intarsia_problem").text()
+
+
+def test_progress_is_drawn_with_stage_preview_and_pause(docker: Any) -> None:
+    docker.panel.form.choose("harmonize")
+    job = run(docker)
+    send(docker, "event", job, ("started", {"lane": "training"}))
+    preview = ResultLayer("p", 2, 2, 4, RED_PIXELS)
+    send(docker, "progress", job, Progress("Training", 1, 4, 30.0, {}, preview))
+    assert part(docker, "intarsia_stage").text() == "Training – 25 % – 30 s left"
+    assert part(docker, "intarsia_progress").value() == 25
+    assert part(docker, "intarsia_preview").isVisible()
+    part(docker, "intarsia_pause").click()
+    assert docker.jobs.named("pause") == [(job,)]
+    send(docker, "event", job, ("paused", {}))
+    part(docker, "intarsia_pause").click()
+    assert docker.jobs.named("resume") == [(job,)]
+
+
+def test_the_button_of_an_error_sets_what_it_says_and_runs_again(docker: Any) -> None:
+    docker.panel.form.choose("harmonize")
+    docker.panel.form.set_values({"quality": "fine"})
+    job = run(docker)
+    action = {"label": "Use Draft", "set": {"quality": "draft"}}
+    send(docker, "failed", job, JobFailed("No memory.", action=action, code="OUT_OF_MEMORY"))
+    assert part(docker, "intarsia_problem").text() == "⚠ No memory."
+    button = part(docker, "intarsia_action")
+    assert button.text() == "Use Draft"
+    button.click()
+    again = docker.jobs.named("run")[-1][0]
+    assert again.parameters["quality"] == "draft" and again.job != job
+    assert not part(docker, "intarsia_problem").isVisible()
+
+
+def test_after_a_broken_connection_the_very_same_job_is_sent_again(docker: Any) -> None:
+    from intarsia_client.errors import EngineUnreachable
+
+    job = run(docker)
+    send(docker, "failed", job, EngineUnreachable("The engine does not answer."))
+    assert part(docker, "intarsia_action").text() == "Try again"
+    part(docker, "intarsia_action").click()
+    assert [r[0].job for r in docker.jobs.named("run")] == [job, job]
+
+
+def test_a_setting_that_needs_no_run_fades_the_result(
+    docker: Any, document: krita.Document
+) -> None:
+    docker.panel.form.choose("harmonize")
+    job = run(docker)
+    recipe = {"operation": "harmonize", "parameters": {"strength": 1.0}}
+    layer = ResultLayer("H", 2, 2, 4, RED_PIXELS)
+    send(docker, "finished", job, Result((layer,), recipe))
+    part(docker, "control_strength").setValue(0.4)
+    assert document.topLevelNodes()[-1].opacity() == 102
+
+
+def test_without_an_engine_installed_the_two_commands_are_shown(docker: Any) -> None:
+    send(docker, "status", value=EngineStatus("missing"))
+    assert part(docker, "intarsia_missing").isVisible()
+    assert not part(docker, "intarsia_run").isVisible()
+    texts = [label.text() for label in docker.findChildren(QtWidgets.QLabel)]
+    assert {"python3 -m pip install intarsia", "intarsia plugins install krita"} <= set(texts)
+    send(docker, "status", value=EngineStatus("off"))
+    assert part(docker, "intarsia_run").isVisible()
+
+
+def test_a_job_of_an_earlier_krita_is_offered_and_inserted(
+    docker: Any, document: krita.Document
+) -> None:
+    row = {
+        "job": "j9",
+        "operation": "blend",
+        "label": "night.kra – Blend – Thing",
+        "state": "finished",
+        "submitted": 1.0,
+    }
+    send(docker, "status", value=EngineStatus("running", jobs=(row,)))
+    assert part(docker, "intarsia_waiting").isVisible()
+    docker._show_jobs()
+    part(docker, "intarsia_jobs_insert").click()
+    assert docker.jobs.named("attach") == [("j9",)]
+    layer = ResultLayer("Blended Thing", 2, 2, 4, RED_PIXELS)
+    send(docker, "finished", "j9", Result((layer,), {"operation": "blend"}))
+    assert document.topLevelNodes()[-1].name() == "Blended Thing"
+    assert not part(docker, "intarsia_waiting").isVisible()
+
+
+def test_settings_are_remembered_for_the_next_start(docker: Any) -> None:
+    docker.panel.form.choose("harmonize")
+    docker.panel.form.set_values({"quality": "normal"})
+    docker.panel.form.set_seed(12)
+    docker._remember()
+    from intarsia_krita.docker import IntarsiaDocker
+
+    again = IntarsiaDocker()
+    assert again.panel.form.operation.id == "harmonize"
+    assert again.panel.form.values()["quality"] == "normal"
+    assert again.panel.form.seed() == 12
+
+
+def test_with_nothing_to_read_the_button_is_off_and_the_reason_is_said(
+    docker: Any, document: krita.Document
+) -> None:
+    document.active = document.root.children[0]
+    docker.refresh()
+    assert not part(docker, "intarsia_run").isEnabled()
+    assert "nothing below" in part(docker, "intarsia_reads").text()

@@ -1,0 +1,34 @@
+"""Recipes in the document's annotation."""
+
+from __future__ import annotations
+
+import krita
+
+from intarsia_krita import recipes
+
+
+def test_a_kept_recipe_is_found_by_its_layer_until_it_is_forgotten() -> None:
+    document = krita.Document(4, 4)
+    one, other = document.layer("One"), document.layer("Other")
+    recipes.keep(document, one, {"operation": "blend", "seed": 3})
+    recipes.keep(document, other, {"operation": "harmonize"})
+    assert recipes.recipe_of(document, one) == {"operation": "blend", "seed": 3}
+    recipes.forget(document, one.uniqueId().toString())
+    assert recipes.recipe_of(document, one) is None
+    assert recipes.recipe_of(document, other) == {"operation": "harmonize"}
+
+
+def test_forgetting_an_unknown_layer_writes_nothing() -> None:
+    document = krita.Document(4, 4)
+    recipes.forget(document, "{nobody}")
+    assert document.annotations == {}
+
+
+def test_a_damaged_annotation_counts_as_none_and_is_replaced() -> None:
+    document = krita.Document(4, 4)
+    node = document.layer("One")
+    for damaged in (b"\xff", b"[]", b'{"layers": 3}', b"{}"):
+        document.setAnnotation(recipes.KEY, "", damaged)
+        assert recipes.recipe_of(document, node) is None
+    recipes.keep(document, node, {"operation": "blend"})
+    assert recipes.recipe_of(document, node) == {"operation": "blend"}

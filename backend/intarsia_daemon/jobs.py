@@ -115,6 +115,7 @@ class Job:
             "client": record.client,
             "lane": record.lane,
             "attempt": record.attempt,
+            "acknowledged": record.acknowledged,
         }
         if record.error is not None:
             entry["error"] = {key: record.error.get(key) for key in ("code", "what", "remedy")}

@@ -3,8 +3,8 @@
     python benchmarks/harmonize_whole.py --device cuda --out results
     python benchmarks/harmonize_whole.py --quality draft
 
-Writes before/after pictures into the folder and prints a table (``--json``: one object). On a CPU only the
-draft ends in minutes; the other qualities are meant for a GPU.
+Writes before/after pictures into the folder and prints a table (``--json``: one object). On a CPU
+only the draft ends in minutes; the other qualities are meant for a GPU.
 """
 
 from __future__ import annotations

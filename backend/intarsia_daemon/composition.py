@@ -89,8 +89,9 @@ def window_of(edit_mask: np.ndarray) -> Window:
 def continued(element: Picture) -> Picture:
     """Give the pixels that are mostly transparent the colour of the nearest that is not.
 
-    What lies under transparency is no colour of the element (often black), yet a gradient across the
-    element's edge needs one: this makes it zero there, so that the edge comes from the picture alone.
+    What lies under transparency is no colour of the element (often black), yet a gradient across
+    the element's edge needs one: this makes it zero there, so that the edge comes from the picture
+    alone.
     A picture without such pixels, or with nothing else, comes back as it is.
     """
     solid = alpha_tensor(element)[0, 0].numpy() >= 0.5

@@ -1,10 +1,10 @@
 """Declaring operations: one decorator, checked when the module is imported.
 
-A module in ``intarsia_daemon.operations`` holds a function and its declaration, and nothing else is
-needed for it to appear in Krita, in GIMP, on the command line, in batches and in the documentation::
+A module in ``intarsia_daemon.operations`` holds a function and its declaration, and nothing else
+is needed for it to appear in Krita, in GIMP, on the command line, in batches and in the docs::
 
     @operation(title="Blend", verb="Blend the element in", inputs=(...), parameters=(...))
-    def blend(picture: Picture, element: Picture, area: Area | None, *, method: str, context: Context):
+    def blend(picture: Picture, element: Picture, method: str, context: Context) -> Outcome:
         "Fit a pasted element into the picture by solving Poisson's equation."
 
 The function's name is the operation's id and the first line of its docstring its summary.
@@ -48,12 +48,12 @@ def operation(
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function as an operation.
 
-    The function takes one argument per input and parameter, by name, and ``context``; it returns a
-    `intarsia_daemon.pixels.Outcome`.
+    The function takes one argument per input and parameter, by name, and ``context``; it returns
+    an `intarsia_daemon.pixels.Outcome`.
 
     Raises:
-        TypeError: The function's arguments are not exactly inputs + parameters + ``context``, it has
-            no docstring, or a role is unknown.
+        TypeError: The function's arguments are not exactly inputs + parameters + ``context``, it
+            has no docstring, or a role is unknown.
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -64,10 +64,10 @@ def operation(
             raise TypeError(f"{name}: declared are {declared}, the function takes {taken}.")
         for item in inputs:
             if item.role not in ROLES:
-                raise TypeError(f"{name}: {item.name} has the role {item.role!r}, not one of {ROLES}.")
+                raise TypeError(f"{name}: {item.name} has the role {item.role!r}, not of {ROLES}.")
         summary = (inspect.getdoc(function) or "").split("\n", 1)[0]
         if not summary:
-            raise TypeError(f"{name}: the first line of its docstring is shown to artists; it has none.")
+            raise TypeError(f"{name}: artists read its docstring's first line; it has none.")
         if name in _registry:
             raise TypeError(f"{name} is declared twice.")
         declaration = Operation(

@@ -72,8 +72,8 @@ def enter(entry: str, connection: Any, settings: dict[str, Any]) -> None:
 
 def worker_context(entry: str) -> Any:
     """The multiprocessing context for workers; where there is fork, their code is loaded once."""
-    # Waiting threads sleep instead of spinning: with as many threads as cores, a painter's editor (or
-    # another worker) beside a training would otherwise make it five to ten times slower.
+    # Waiting threads sleep instead of spinning: with as many threads as cores, an editor (or
+    # another worker) at work beside a training would make it five to ten times slower.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     context: Any = multiprocessing.get_context(METHOD)
     if METHOD == "forkserver":

@@ -52,7 +52,7 @@ class IntarsiaError(Exception):
         value: The offending value, as plain data.
         remedy: One sentence: what would be right and what to do.
         action: What a button may do: ``{"label": …, "set": {parameter: value}}`` or
-            ``{"label": …, "do": "retry" | "start" | "release" | "log"}``; or None.
+            ``{"label": …, "do": "retry" | "start" | "release" | "log" | "remove"}``; or None.
         retryable: Whether the same request may succeed when sent again.
         report: Id under which the engine's log has the rest; empty where there is none.
     """

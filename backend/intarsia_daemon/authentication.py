@@ -39,7 +39,7 @@ class Gatekeeper:
 
 
 def bind_router(
-    context: zmq.Context, *, frame_bytes: int, receive: int, send: int
+    context: zmq.Context, *, frame_bytes: int, receive: int, send: int, heartbeats: bool
 ) -> tuple[zmq.Socket, int]:
     """Bind a ROUTER socket on loopback, on a port that the system chooses.
 
@@ -48,6 +48,9 @@ def bind_router(
         frame_bytes: Longest frame that is accepted; a peer that announces more is cut off.
         receive: Messages of one peer that may wait to be read.
         send: Messages to one peer that may wait to be sent.
+        heartbeats: Whether a peer that does not answer for `HEARTBEAT_TIMEOUT_MS` is cut off. Only
+            for small messages: a peer cannot answer while it sends a large frame through a slow
+            tunnel.
 
     Returns:
         The socket and its port.
@@ -63,8 +66,9 @@ def bind_router(
     socket.setsockopt(zmq.RCVHWM, receive)
     socket.setsockopt(zmq.SNDHWM, send)
     socket.setsockopt(zmq.HANDSHAKE_IVL, HANDSHAKE_MS)
-    socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
-    socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
+    if heartbeats:
+        socket.setsockopt(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)
+        socket.setsockopt(zmq.HEARTBEAT_TIMEOUT, HEARTBEAT_TIMEOUT_MS)
     return socket, socket.bind_to_random_port("tcp://127.0.0.1")
 
 

@@ -175,7 +175,11 @@ class Engine:
         }
         for side, (frame_bytes, receive, send) in limits.items():
             sockets[side], ports[side] = authentication.bind_router(
-                context, frame_bytes=frame_bytes, receive=receive, send=send
+                context,
+                frame_bytes=frame_bytes,
+                receive=receive,
+                send=send,
+                heartbeats=side == "control",
             )
         return sockets, ports
 

@@ -135,7 +135,7 @@ def test_stray_frames_of_a_known_peer_are_dropped_and_counted(tmp_path: Path) ->
 
 
 def bound(context: zmq.Context) -> tuple[zmq.Socket, int]:
-    return bind_router(context, frame_bytes=1000, receive=4, send=4)
+    return bind_router(context, frame_bytes=1000, receive=4, send=4, heartbeats=True)
 
 
 def test_the_probe_is_content_with_a_guarded_socket() -> None:

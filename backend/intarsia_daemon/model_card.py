@@ -24,7 +24,8 @@ _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,120}")
 _Text = Annotated[str, msgspec.Meta(max_length=300)]
 _Word = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9_-]{0,60}[a-z0-9])?$")]
 _Hash = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
-_Size = Annotated[int, msgspec.Meta(ge=0)]
+_Size = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 
 
 class FileEntry(msgspec.Struct, frozen=True):
@@ -50,9 +51,9 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """SHA-256 of the settings (and seed) it was trained with."""
     fingerprint: Annotated[str, msgspec.Meta(max_length=4096)] = ""
     """What nearly the same source can be recognised by; its meaning belongs to the operation."""
-    seconds: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    seconds: _Seconds = 0.0
     """How long the training took."""
-    created: float = 0.0
+    created: _Seconds = 0.0
     """Seconds since 1970."""
     bytes: _Size = 0
     files: dict[str, FileEntry] = {}

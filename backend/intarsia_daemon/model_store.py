@@ -35,7 +35,7 @@ from intarsia_daemon.model_card import (
 )
 
 THUMBNAIL, CONTENT = "thumbnail.png", "model"
-THUMBNAIL_LIMIT = 32 << 10
+THUMBNAIL_LIMIT = 40 << 10
 PNG = b"\x89PNG\r\n\x1a\n"
 LIST_LIMIT = 128 << 10
 """Bytes of thumbnails in one list, newest models first; a reply header has little room."""

@@ -11,7 +11,7 @@ from typing import Any, Callable, Sequence
 from gi.repository import Gimp, GimpUi, GLib, GObject, Gtk
 
 from intarsia_client import wording
-from intarsia_client.errors import EngineError, IntarsiaError, JobCancelled
+from intarsia_client.errors import EngineError, IntarsiaError, JobCancelled, JobError
 from intarsia_client.schema import Choice, Operation, Progress, Result, Scalar
 from intarsia_gimp import arguments, canvas, pictures, placement
 from intarsia_gimp.panels import (
@@ -26,8 +26,10 @@ from intarsia_gimp.problems import as_error, failure, success
 from intarsia_gimp.texts import tr
 from intarsia_gimp.work import Link, Run, in_background
 
-PICTURE_SIDE = 288
+PICTURE_SIDE = 320
 ESTIMATE_AFTER_MS = 250
+SHORT_S = 2.0
+"""Below this nobody wants to know how long it takes."""
 IDLE, RUNNING, RESULT = "idle", "running", "result"
 
 
@@ -179,6 +181,7 @@ class OperationDialog:
             help_button.hide()
         can_leave = state != RUNNING or self._operation.trains
         self._leave.set_visible(can_leave)
+        self._leave.set_sensitive(state != RUNNING)
         labels = {
             IDLE: (tr(self._operation.verb), tr("Close")),
             RUNNING: (tr("Cancel"), tr("Run in the background")),
@@ -262,9 +265,9 @@ class OperationDialog:
         if number != self._estimate_number or self._state != IDLE:
             return
         seconds, text = answer.get("seconds"), tr(str(answer.get("text") or ""))
-        time = wording.duration(seconds) if isinstance(seconds, (int, float)) else ""
-        words = [tr("Expected time: %s.") % time if time else "", text]
-        self._expected.set_text(" ".join(word for word in words if word))
+        if isinstance(seconds, (int, float)) and seconds >= SHORT_S:
+            text = " ".join((tr("Expected time: %s.") % wording.duration(seconds), text)).strip()
+        self._expected.set_text(text)
         self._start_link.hide()
 
     def _no_estimate(self, number: int, error: IntarsiaError, asked: bool) -> None:
@@ -293,7 +296,6 @@ class OperationDialog:
             self._problem.show(as_error(error))
             return False
         self._set_state(RUNNING)
-        self._leave.set_sensitive(False)
         self._progress.start(tr("Sending the picture to the engine…"), self._operation.trains)
         self._run = Run(
             self._link,
@@ -357,8 +359,8 @@ class OperationDialog:
             self._link.drop()
         if not isinstance(error, JobCancelled):
             self._problem.show(error)
-        if self._place is not None and self._job:
-            placement.forget(self._place, self._job)
+        if isinstance(error, JobError):
+            self._end_job()
         if self._image.is_valid():
             self._picture.set_from_pixbuf(self._thumbnail())
         self._loop.quit()

@@ -6,6 +6,7 @@ from typing import Any
 
 from intarsia_client.client import Client
 from intarsia_client.errors import EngineNotRunning
+from intarsia_gimp.jobs import listed
 from intarsia_gimp.panels import text_label
 from intarsia_gimp.texts import tr
 from intarsia_gimp.windows import EngineView
@@ -29,7 +30,7 @@ def lines_of(state: dict[str, Any]) -> list[str]:
     welcome, jobs, models = state["welcome"], state["jobs"], state["models"]
     running = sum(job.get("state") == "running" for job in jobs)
     waiting = sum(job.get("state") in ("queued", "paused") for job in jobs)
-    ready = sum(job.get("state") == "finished" for job in jobs)
+    ready = sum(job.get("state") == "finished" for job in listed(jobs))
     size = megabytes(sum(int(model.get("bytes") or 0) for model in models))
     return [
         tr("The engine is running: version %s, computing on %s.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Callable
+from typing import Any, Callable, Iterable
 
 from gi.repository import Gtk
 
@@ -38,6 +38,12 @@ def buttons_for(job: dict[str, Any]) -> list[tuple[str, str]]:
     if state == "finished":
         return [(INSERT, tr("Insert")), (REMOVE, tr("Discard"))]
     return [(REMOVE, tr("Remove"))]
+
+
+def listed(jobs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Jobs worth showing, newest first: not those that were cancelled or taken care of."""
+    kept = [j for j in jobs if j.get("state") != "cancelled" and not j.get("acknowledged")]
+    return sorted(kept, key=lambda job: -float(job.get("submitted") or 0))
 
 
 def title_of(job: dict[str, Any]) -> str:
@@ -115,7 +121,7 @@ class JobsWindow(EngineView):
         """Bring the rows up to date, newest job first, without rebuilding what stays."""
         self._start.hide()
         self._empty.set_text(tr("Nothing is under way, and no result is waiting."))
-        jobs = sorted(answer, key=lambda job: -float(job.get("submitted") or 0))
+        jobs = listed(answer)
         for gone in set(self._rows) - {job["job"] for job in jobs}:
             self._list.remove(self._rows.pop(gone).widget)
         for index, job in enumerate(jobs):

@@ -16,7 +16,7 @@ from intarsia_gimp.texts import tr
 
 _STYLE = b"""
 progressbar trough, progressbar progress { min-height: 8px; }
-infobar label { background-color: transparent; }
+infobar box, infobar label { background-color: transparent; }
 """
 
 Action = Callable[[Dict[str, Any]], None]

@@ -1,7 +1,7 @@
-"""Runs inside GIMP, through python-fu-eval: one scene, named in SCENE, its findings as JSON into OUT.
+"""Runs inside GIMP, through python-fu-eval: the scene named in SCENE, its findings into OUT.
 
-Plain Python of GIMP's own interpreter; nothing of the project is importable here but what the installer
-put into the plug-in's folder, and that runs in a process of its own.
+Plain Python of GIMP's own interpreter. Nothing of the project can be imported here; the plug-in
+that the installer put into the profile runs in processes of its own.
 """
 
 import base64
@@ -141,7 +141,7 @@ def changed_by(name, image, layer, babl_format="R'G'B'A u8", **settings):
     )
     answer["recipes"] = recipe(image.get_parasite("intarsia-recipes"))
     if answer["layer"]:
-        result = [x for x in walk(image.get_layers()) if x.get_name() == answer["layer"]][0]
+        result = next(x for x in walk(image.get_layers()) if x.get_name() == answer["layer"])
         answer["result"] = sent(pixels(result, babl_format))
     return answer
 
@@ -200,7 +200,7 @@ def scene_deep():
     Gimp.file_save(NOW, image, at(path), None)
     image.delete()
     image = Gimp.file_load(NOW, at(path))
-    layer = [x for x in walk(image.get_layers()) if x.get_name() == "Deep"][0]
+    layer = next(x for x in walk(image.get_layers()) if x.get_name() == "Deep")
     return changed_by("blend", image, layer, FORMATS["u16"], method="hard")
 
 

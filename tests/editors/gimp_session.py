@@ -1,4 +1,4 @@
-"""Starts the real GIMP for tests: a fresh profile with the plug-in installed, headless or on a screen.
+"""Starts the real GIMP for tests, headless or on a screen, with the plug-in in a fresh profile.
 
 GIMP lives in a root of its own (``setup_editors.sh``), the engine outside of it; they meet on
 127.0.0.1 and in one folder that is visible to both under the same path.
@@ -35,6 +35,8 @@ SHORTCUTS = {
     "python-fu-gimp-probe": "p",
 }
 """The name of a procedure is the name of its menu action; all with Ctrl + Alt."""
+PLACE = ("205", "40")
+"""Where dialogs are put: beside GIMP's tools, above the image."""
 
 
 @dataclass
@@ -100,8 +102,7 @@ class Gimp:
     ) -> dict[str, Any]:
         """Run one scene of ``gimp_scenes.py`` in gimp-console and return its findings.
 
-        Args:
-            meanwhile: Called once while it runs; may wait for something and break it.
+        ``meanwhile`` is called once while it runs; it may wait for something and break it.
         """
         out = self.folder / f"{scene}.json"
         out.unlink(missing_ok=True)
@@ -143,8 +144,12 @@ class Gimp:
             gimp = self.start(["gimp", "--no-splash", str(file)], "gimp.log")
             try:
                 screen = Screen(self, frames / "Xvfb_screen0")
-                screen.arrange(file.stem)
-                yield screen
+                try:
+                    screen.arrange(file.stem)
+                    yield screen
+                except BaseException:
+                    screen.shot("failed", keep=False)
+                    raise
             finally:
                 end_group(gimp)
         finally:
@@ -189,16 +194,17 @@ class Screen:
             self.press(f"ctrl+alt+{SHORTCUTS[procedure]}")
             with contextlib.suppress(AssertionError):
                 found = wait_for(lambda: self.window(f"^{title}$"), 15, title)
+                self.tool("windowmove", "--sync", found, *PLACE)
                 time.sleep(1.0)
                 return found
         raise AssertionError(f"no window {title!r}")
 
-    def click(self, window: str, right: int, bottom: int) -> None:
-        """Click in a window, measured from its lower right corner."""
+    def click(self, window: str, right: int, bottom: int = 0, *, top: int = 0) -> None:
+        """Click in a window, measured from its right edge and from its bottom or its top."""
         text = self.tool("getwindowgeometry", "--shell", window)
         place = dict(line.split("=") for line in text.splitlines() if "=" in line)
         x = int(place["X"]) + int(place["WIDTH"]) - right
-        y = int(place["Y"]) + int(place["HEIGHT"]) - bottom
+        y = int(place["Y"]) + (top or int(place["HEIGHT"]) - bottom)
         self.tool("windowfocus", "--sync", window, "mousemove", str(x), str(y), "click", "1")
 
     def probe(self) -> dict[str, Any]:
@@ -216,11 +222,14 @@ class Screen:
         """Names of the image's layers, topmost first."""
         return [layer["name"] for layer in self.probe()["layers"]]
 
-    def shot(self, name: str, box: tuple[int, int, int, int] | None = None) -> Image.Image:
-        """A picture of the screen, kept in the test's folder and in INTARSIA_SCREENSHOTS if set."""
+    def shot(
+        self, name: str, box: tuple[int, int, int, int] | None = None, *, keep: bool = True
+    ) -> Image.Image:
+        """A picture of the screen in the test's folder, and in INTARSIA_SCREENSHOTS if set."""
         picture = read_frame(self.frame.read_bytes())
         picture = picture.crop(box) if box else picture
-        for folder in (self.gimp.folder, os.environ.get("INTARSIA_SCREENSHOTS")):
+        picture = picture.quantize(256, dither=Image.Dither.NONE)
+        for folder in (self.gimp.folder, keep and os.environ.get("INTARSIA_SCREENSHOTS")):
             if folder:
                 picture.save(Path(folder) / f"gimp-{name}.png", optimize=True)
         return picture

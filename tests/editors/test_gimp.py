@@ -7,7 +7,6 @@ procedures are called from a script; with one, menu actions are fired and button
 from __future__ import annotations
 
 import base64
-import contextlib
 import os
 import signal
 import subprocess
@@ -33,8 +32,6 @@ pytestmark = [
     pytest.mark.skipif(not Path(session.ROOT).is_dir(), reason=f"{session.ROOT} does not exist"),
 ]
 
-DIALOG = (0, 0, 1400, 900)
-"""The part of the screen that goes into the documentation."""
 PICTURES = ROOT / "backend" / "intarsia_daemon" / "demo" / "pictures"
 
 
@@ -236,6 +233,10 @@ def _picture(gimp: session.Gimp, name: str, chosen: str) -> Path:
     return saved
 
 
+def _wait_for_layers(screen: session.Screen, count: int) -> None:
+    session.wait_for(lambda: len(screen.layers()) == count, 60, f"{count} layers")
+
+
 RUN = KEEP = CANCEL = (90, 40)
 """Run turns into Cancel and into Keep in the same place: pixels from the lower right corner."""
 
@@ -247,13 +248,13 @@ def test_the_dialog_runs_keeps_and_one_undo_removes_the_layer(gimp: session.Gimp
         before = screen.probe()
         dialog = screen.open("python-fu-intarsia-blend", "Blend")
         time.sleep(1.5)
-        screen.shot("blend-dialog", DIALOG)
+        screen.shot("blend-dialog")
         screen.click(dialog, *RUN)
-        session.wait_for(lambda: len(screen.layers()) == 3, 60, "the result on the canvas")
+        _wait_for_layers(screen, len(before["layers"]) + 1)
         preview = screen.probe()
         assert preview["layers"][0]["name"] == "Blended Lemur"
         assert not preview["layers"][0]["recipe"], "a preview is no result yet"
-        screen.shot("blend-result", DIALOG)
+        screen.shot("blend-result")
         screen.click(dialog, *KEEP)
         session.wait_for(lambda: not screen.window("^Blend$"), 20, "the dialog to close")
         kept = screen.probe()
@@ -273,12 +274,15 @@ def test_discard_leaves_no_layer_and_no_undo_step(gimp: session.Gimp) -> None:
         before = screen.probe()
         dialog = screen.open("python-fu-intarsia-blend", "Blend")
         screen.click(dialog, *RUN)
-        session.wait_for(lambda: len(screen.layers()) == 4, 60, "the result on the canvas")
+        _wait_for_layers(screen, len(before["layers"]) + 1)
         screen.click(dialog, 190, 40)
-        session.wait_for(lambda: len(screen.layers()) == 3, 20, "the preview to go")
+        _wait_for_layers(screen, len(before["layers"]))
         assert screen.probe() == before
         with Client.connect(start=False, home_folder=gimp.engine_home) as client:
-            assert [job for job in client.jobs() if job["state"] == "finished"] == []
+            waiting = [
+                j for j in client.jobs() if j["state"] == "finished" and not j["acknowledged"]
+            ]
+            assert waiting == []
 
 
 @pytest.mark.usefixtures("engine")
@@ -291,11 +295,11 @@ def test_cancel_in_the_dialog_stops_the_training_and_changes_nothing(gimp: sessi
         before = screen.probe()
         dialog = screen.open("python-fu-intarsia-harmonize", "Harmonize")
         time.sleep(1.5)
-        screen.shot("harmonize-dialog", DIALOG)
+        screen.shot("harmonize-dialog")
         screen.click(dialog, *RUN)
         _wait_for_work(gimp)
         time.sleep(6.0)
-        screen.shot("harmonize-training", DIALOG)
+        screen.shot("harmonize-training")
         screen.click(dialog, *CANCEL)
         session.wait_for(lambda: not _working(client), 10, "the end of the cancelled job")
         time.sleep(1.0)
@@ -304,7 +308,7 @@ def test_cancel_in_the_dialog_stops_the_training_and_changes_nothing(gimp: sessi
 
 
 @pytest.mark.usefixtures("engine")
-def test_a_training_goes_on_without_its_dialog_and_the_jobs_window_shows_it(
+def test_a_training_goes_on_without_its_dialog_and_the_jobs_window_cancels_it(
     gimp: session.Gimp,
 ) -> None:
     file = _picture(gimp, "shipwreck", "Shoes")
@@ -320,12 +324,47 @@ def test_a_training_goes_on_without_its_dialog_and_the_jobs_window_shows_it(
         assert len(_working(client)) == 1
         jobs = screen.open("python-fu-intarsia-jobs", "Intarsia: jobs")
         time.sleep(2.0)
-        screen.shot("jobs", (0, 0, 660, 400))
-        screen.click(jobs, 60, 300)
-        with contextlib.suppress(AssertionError):
-            session.wait_for(lambda: not _working(client), 5, "the job to be cancelled")
-        for job in _working(client):
-            client.cancel(job["job"])
+        screen.shot("jobs")
+        screen.click(jobs, 60, top=45)
+        session.wait_for(lambda: not _working(client), 10, "the job to be cancelled")
+
+
+@pytest.mark.usefixtures("engine")
+def test_the_jobs_window_inserts_a_waiting_result(gimp: session.Gimp) -> None:
+    file = _picture(gimp, "coffee_lemon", "Lemon")
+    pixels = np.full((40, 50, 4), 255, np.uint8).tobytes()
+    inputs = [
+        Pixels("picture", 50, 40, 4, pixels),
+        Pixels("element", 50, 40, 4, pixels, name="Cup"),
+    ]
+    with (
+        gimp.screen(file) as screen,
+        Client.connect(start=False, home_folder=gimp.engine_home) as client,
+    ):
+        job = client.submit("blend", inputs, {}, label="elsewhere.kra")
+        job.wait(acknowledge=False)
+        before = screen.probe()
+        jobs = screen.open("python-fu-intarsia-jobs", "Intarsia: jobs")
+        time.sleep(2.0)
+        screen.click(jobs, 140, top=40)
+        _wait_for_layers(screen, len(before["layers"]) + 1)
+        screen.shot("jobs-inserted")
+        after = screen.probe()
+        assert after["layers"][0]["recipe"] and after["layers"][1:] == before["layers"]
+        (listed,) = (entry for entry in client.jobs() if entry["job"] == job.id)
+        assert listed["acknowledged"]
+
+
+@pytest.mark.usefixtures("engine")
+def test_the_engine_window_opens_and_the_menu_shows_every_entry(gimp: session.Gimp) -> None:
+    file = _picture(gimp, "coffee_lemon", "Lemon")
+    with gimp.screen(file) as screen:
+        screen.open("python-fu-intarsia-engine", "Intarsia: engine")
+        time.sleep(2.0)
+        screen.shot("engine")
+        screen.tool("windowfocus", "--sync", screen.main, "mousemove", "434", "13", "click", "1")
+        time.sleep(1.0)
+        screen.shot("menu")
 
 
 def test_with_no_engine_the_dialog_shows_a_sentence_and_a_button(
@@ -339,5 +378,5 @@ def test_with_no_engine_the_dialog_shows_a_sentence_and_a_button(
         dialog = screen.open("python-fu-intarsia-blend", "Blend")
         screen.click(dialog, *RUN)
         time.sleep(4.0)
-        screen.shot("no-engine", DIALOG)
+        screen.shot("no-engine")
         assert screen.window("^Blend$") and screen.probe() == before

@@ -60,7 +60,8 @@ def layer(
 ) -> Any:
     """A layer of one u8 colour, inserted on top of the image or of a group, without an undo step."""
     made = Gimp.Layer(on, name, *size)
-    made.buffer.set(Gegl.Rectangle(0, 0, *size), "R'G'B'A u8", bytes(colour) * (size[0] * size[1]))
+    everything = Gegl.Rectangle(0, 0, *size)
+    made.buffer.set(everything, "R'G'B'A u8", bytes(colour) * size[0] * size[1])
     made.set_offsets(*at)
     on.undo_freeze()
     on.insert_layer(made, parent, 0)

@@ -182,7 +182,7 @@ def test_an_empty_group_below_counts_as_nothing() -> None:
 @pytest.mark.parametrize("count", [0, 2])
 def test_not_exactly_one_layer_is_refused_with_the_number(count: int) -> None:
     image, lemur = _scene()
-    with pytest.raises(InvalidRequest, match="%d layers are chosen" % count):
+    with pytest.raises(InvalidRequest, match=f"{count} layers are chosen"):
         canvas.find_sources(image, [lemur] * count, made.FIT)
 
 

@@ -146,7 +146,7 @@ def test_sixteen_bit_results_are_written_as_such() -> None:
 @pytest.mark.parametrize("length", [7, 9])
 def test_a_wrong_number_of_bytes_is_refused_before_anything_is_changed(length: int) -> None:
     image, _, place = _scene()
-    with pytest.raises(InvalidRequest, match="came with %d bytes instead of 8" % length):
+    with pytest.raises(InvalidRequest, match=f"came with {length} bytes instead of 8"):
         placement.insert(place, made.result(data=bytes(length)))
     assert image.steps == [] and len(made.names(image)) == 3
 

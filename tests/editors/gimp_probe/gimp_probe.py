@@ -11,7 +11,7 @@ import gi
 gi.require_version("Gimp", "3.0")
 gi.require_version("Gegl", "0.4")
 
-from gi.repository import Gegl, Gimp
+from gi.repository import Gegl, Gimp  # noqa: E402
 
 
 def hash_of(layer):
@@ -32,9 +32,10 @@ def run(procedure, mode, image, drawables, config, data):
         }
         for layer in image.get_layers()
     ]
+    ours = [name for name in image.get_parasite_list() if name.startswith("intarsia")]
     path = os.environ["GIMP_PROBE"]
     with open(path + ".part", "w") as out:
-        json.dump({"layers": layers, "parasites": image.get_parasite_list()}, out)
+        json.dump({"layers": layers, "parasites": ours}, out)
     os.replace(path + ".part", path)
     return procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, None)
 

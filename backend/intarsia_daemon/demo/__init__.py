@@ -40,14 +40,16 @@ def run(out: Path, quick: bool = False) -> None:
     out.mkdir(parents=True, exist_ok=True)
     _lay_out(out, quick)
     chapters: list[Chapter] = []
+    devices: set[str] = set()
     with _own_engine(out / "engine") as client:
-        device = str(client.welcome.get("device", ""))
         for number, example in enumerate(EXAMPLES, 1):
             click.echo(f"{number} of {len(EXAMPLES)}: {example.title}")
-            chapters.append(Showing(out, example).run(client))
+            showing = Showing(out, example)
+            chapters.append(showing.run(client))
+            devices.add(showing.device)
     facts = {
         "Release": __version__,
-        "Device": device,
+        "Device": ", ".join(sorted(devices - {""})),
         "Pictures": f"reduced to {QUICK_SIDE} pixels (--quick)" if quick else "full size",
         "Whole time": f"{time.monotonic() - started:.0f} s",
     }

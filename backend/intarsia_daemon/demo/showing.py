@@ -33,6 +33,7 @@ class Showing:
         self.out = out
         self.example = example
         self.chapter = Chapter(example.title, example.text, _command(example))
+        self.device = ""
         self._previews: list[tuple[str, Image.Image]] = []
 
     def run(self, client: Client) -> Chapter:
@@ -65,6 +66,7 @@ class Showing:
             result = submit(client, request, sources).wait(on_progress=seen)
         self.chapter.seconds = {**result.seconds, "altogether": time.monotonic() - started}
         self._write_samples()
+        self.device = str(result.recipe.get("device", ""))
         return result
 
     def _keep(self, progress: Progress) -> None:

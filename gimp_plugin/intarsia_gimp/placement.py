@@ -83,7 +83,7 @@ def insert(place: Place, result: Result) -> Placed:
         image = _new_image(place, result.layers)
         moved = tr("The image was closed meanwhile: the result opened as a new image.")
     anchor = _layer_of(image, place)
-    if moved is None and anchor is None:
+    if moved is None and anchor is None and place.active:
         moved = tr("The layer “%s” is gone: the result is on top, at its place.") % place.name
     image.undo_group_start()
     try:
@@ -93,9 +93,11 @@ def insert(place: Place, result: Result) -> Placed:
         image.undo_group_end()
     Gimp.displays_flush()
     names = ", ".join(f"“{layer.get_name()}”" for layer in layers)
-    above = tr(" above “%s”") % anchor.get_name() if anchor is not None else ""
-    text = moved or tr("New layer %s%s.") % (names, above)
-    return Placed(image, layers, text, moved is not None)
+    if anchor is not None:
+        text = tr("New layer %s above “%s”.") % (names, anchor.get_name())
+    else:
+        text = tr("New layer %s on top.") % names
+    return Placed(image, layers, moved or text, moved is not None)
 
 
 class Preview:

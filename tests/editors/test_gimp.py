@@ -359,12 +359,17 @@ def test_the_jobs_window_inserts_a_waiting_result(gimp: session.Gimp) -> None:
 def test_the_engine_window_opens_and_the_menu_shows_every_entry(gimp: session.Gimp) -> None:
     file = _picture(gimp, "coffee_lemon", "Lemon")
     with gimp.screen(file) as screen:
-        screen.open("python-fu-intarsia-engine", "Intarsia: engine")
+        engine = screen.open("python-fu-intarsia-engine", "Intarsia: engine")
         time.sleep(2.0)
         screen.shot("engine")
+        screen.tool("windowfocus", "--sync", engine, "key", "Escape")
+        session.wait_for(lambda: not screen.window("^Intarsia: engine$"), 20, "the window to close")
         screen.tool("windowfocus", "--sync", screen.main, "mousemove", "434", "13", "click", "1")
         time.sleep(1.0)
+        screen.tool("key", "Up", "key", "Up", "key", "Right")
+        time.sleep(1.0)
         screen.shot("menu")
+        screen.tool("key", "Escape", "key", "Escape", "key", "Escape")
 
 
 def test_with_no_engine_the_dialog_shows_a_sentence_and_a_button(

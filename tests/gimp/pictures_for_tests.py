@@ -58,7 +58,7 @@ def layer(
     at: Any = (0, 0),
     parent: Any = None,
 ) -> Any:
-    """A layer of one u8 colour, inserted on top of the image or of a group, without an undo step."""
+    """A layer of one u8 colour, inserted on top of the image or a group, without an undo step."""
     made = Gimp.Layer(on, name, *size)
     everything = Gegl.Rectangle(0, 0, *size)
     made.buffer.set(everything, "R'G'B'A u8", bytes(colour) * size[0] * size[1])

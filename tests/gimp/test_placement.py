@@ -225,7 +225,8 @@ def test_remembering_is_not_saved_with_the_file() -> None:
 
 def test_an_unknown_job_goes_on_top_of_the_given_image_or_into_a_new_one() -> None:
     image, _, _ = _scene()
-    placement.insert(placement.recall("b2", image, 9, 9), made.result())
+    placed = placement.insert(placement.recall("b2", image, 9, 9), made.result())
     assert made.names(image)[0] == "Fitted"
+    assert (placed.text, placed.moved) == ("New layer “Fitted” on top.", False)
     placed = placement.insert(placement.recall("b2", None, 9, 8), made.result())
     assert (placed.image.get_width(), placed.image.get_height()) == (9, 8)

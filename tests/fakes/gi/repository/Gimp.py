@@ -57,6 +57,10 @@ class MaskApplyMode:
     APPLY, DISCARD = "apply", "discard"
 
 
+class PixbufTransparency:
+    SMALL_CHECKS = 1
+
+
 class AddMaskType:
     BLACK = "black"
 
@@ -185,6 +189,8 @@ class LayerMask(Channel):
 
 
 class Layer(Drawable):
+    __gtype__ = "GimpLayer"
+
     def __init__(self, image: Image, name: str, width: int, height: int) -> None:
         super().__init__(image, name, width, height, 4)
         self.parent: GroupLayer | None = None
@@ -484,9 +490,15 @@ class ImageProcedure(_Arguments):
 
 
 class PlugIn:
+    __gtype__ = "GimpPlugIn"
+
     @staticmethod
     def error_quark() -> int:
         return 1
+
+
+def main(kind: Any, arguments: list[str]) -> None:
+    raise NotImplementedError("the fake GIMP has no loop")
 
 
 def get_images() -> list[Image]:

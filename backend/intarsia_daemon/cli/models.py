@@ -13,7 +13,8 @@ from intarsia_client.errors import EngineError, IntarsiaError, InvalidRequest
 from intarsia_client.wording import duration
 from intarsia_daemon.cli import exit_codes
 from intarsia_daemon.cli.terminal import print_object, print_table
-from intarsia_daemon.model_store import CARD, CONTENT, THUMBNAIL, ModelStore
+from intarsia_daemon.model_import import import_model
+from intarsia_daemon.model_store import ModelStore
 
 
 def store() -> ModelStore:
@@ -72,22 +73,14 @@ def show(model: str, as_json: bool) -> None:
 
 @models.command("import")
 @click.argument("folder", type=click.Path(path_type=Path))
-def import_model(folder: Path) -> None:
-    """Take over a model's FOLDER, copied from another machine's models folder.
+@click.option("--title", default="", help="Its name in lists; without it, the one it has.")
+def import_folder(folder: Path, title: str) -> None:
+    """Take over the model in FOLDER.
 
-    It holds card.json and model/ with safetensors; every byte is compared with the card first.
+    FOLDER is one copied from another machine's models folder (card.json and model/), or a run
+    folder of the public ConSinGAN code. Every byte is checked; nothing in it is run.
     """
-    folder = folder.resolve()
-    if not (folder / CARD).is_file():
-        raise InvalidRequest(
-            f"{folder} is no model's folder: it has no {CARD}.",
-            value=str(folder),
-            remedy='Name a folder like those in <home>/models; "intarsia doctor" names the home.',
-        )
-    card = ModelStore(folder.parent).verify(folder.name)
-    small = folder / THUMBNAIL
-    thumbnail = small.read_bytes() if small.is_file() and not small.is_symlink() else None
-    click.echo(f"{store().add(folder / CONTENT, card, thumbnail=thumbnail)} is here now.")
+    click.echo(f"{import_model(folder, home() / 'models', title=title)} is here now.")
 
 
 @models.command()

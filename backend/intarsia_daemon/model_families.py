@@ -1,0 +1,174 @@
+"""Foreign models of every family we know, made into models of ours; run as a process of its own.
+
+A family adds one `Importer` to `IMPORTERS`. Importers read plain tensors only
+(``weights_only=True``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from intarsia_client.errors import IntarsiaError, InvalidRequest
+from intarsia_client.version import __version__
+from intarsia_daemon import failures
+from intarsia_daemon.model_store import ModelStore
+from intarsia_daemon.picture_models import fingerprint, settings_hash
+from intarsia_daemon.pixels import Picture, layer_from_tensors, thumbnail
+from intarsia_models.single_image.model import FAMILY as SINGLE_IMAGE
+from intarsia_models.single_image.model import TrainedModel
+from intarsia_models.single_image.runs import (
+    load_run,
+    load_run_discriminator,
+    load_run_noises,
+    load_run_pictures,
+    read_parameters,
+)
+from intarsia_models.single_image.training import image_hash
+
+MEMORY_LIMIT = 4 << 30
+FILE_LIMIT = 2 << 30
+CPU_LIMIT_S = 600
+
+
+@dataclass(frozen=True)
+class Found:
+    """A foreign model that was read."""
+
+    card: dict[str, Any]
+    """The store's card (`intarsia_daemon.model_card.Card`) without sizes and hashes."""
+    write: Callable[[Path], object]
+    """Writes it into an empty folder, in our form."""
+    thumbnail: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Importer:
+    """How one kind of foreign model becomes one of ours."""
+
+    name: str
+    """For people: ``"run folder of the public ConSinGAN code"``."""
+    recognises: Callable[[Path], bool]
+    """Looks at names only."""
+    read: Callable[[Path], Found]
+
+
+def import_foreign(folder: Path, store: ModelStore, title: str = "") -> str:
+    """Read a foreign model with the first importer that recognises it, and store it.
+
+    Returns:
+        The model's id.
+
+    Raises:
+        InvalidRequest: No importer recognises the folder.
+        ModelsError: It is damaged, or holds more than plain tensors.
+    """
+    for importer in IMPORTERS:
+        if importer.recognises(folder):
+            found = importer.read(folder)
+            card = {**found.card, "title": title or found.card["title"]}
+            return store.add(found.write, card, thumbnail=found.thumbnail)
+    raise InvalidRequest(
+        f"{folder} is no model that can be imported.",
+        value=str(folder),
+        remedy=f"Known are: {'; '.join(importer.name for importer in IMPORTERS)}.",
+        code="FILE_REJECTED",
+    )
+
+
+# --- single-image models --------------------------------------------------------------------------
+
+
+def _is_consingan_run(folder: Path) -> bool:
+    return (folder / "parameters.txt").is_file() and (folder / "noise_amp.pth").is_file()
+
+
+def _read_consingan_run(folder: Path) -> Found:
+    generator = load_run(folder)
+    pictures = load_run_pictures(folder)[: generator.stages]
+    real = pictures[-1]
+    digest = image_hash(real)
+    model = TrainedModel(
+        generator=generator,
+        discriminator=load_run_discriminator(folder),
+        sizes=[(picture.shape[-2], picture.shape[-1]) for picture in pictures],
+        fixed_noises=load_run_noises(folder)[: generator.stages],
+        real=real,
+        image_hash=digest,
+        seed=0,
+        training_seconds=0.0,
+        notes=["Imported from a run of the public ConSinGAN code."],
+    )
+    source = read_parameters(folder / "parameters.txt").get("input_name", "")
+    eight_bit = Picture(np.zeros((1, 1, 4), np.uint8))
+    small = thumbnail(layer_from_tensors("", real, like=eight_bit))
+    card = {
+        "family": SINGLE_IMAGE,
+        "task": generator.settings.task,
+        "title": Path(source).stem or folder.name,
+        "source_hash": digest,
+        # as of a training with seed 0, so that operations with the same settings find it
+        "settings_hash": settings_hash(generator.settings.to_card(), 0),
+        "fingerprint": fingerprint(real),
+    }
+    return Found(card, lambda target: model.save(target, software_version=__version__), small)
+
+
+IMPORTERS: tuple[Importer, ...] = (
+    Importer(
+        "a run folder of the public ConSinGAN code (parameters.txt, noise_amp.pth, …)",
+        _is_consingan_run,
+        _read_consingan_run,
+    ),
+)
+
+
+# --- the child process ----------------------------------------------------------------------------
+
+
+def main(arguments: Sequence[str]) -> None:
+    """``FOLDER STORE TITLE``: import, and print the id or the error as one JSON line."""
+    _limit()
+    folder, store, title = arguments
+    try:
+        answer: dict[str, Any] = {
+            "id": import_foreign(Path(folder), ModelStore(Path(store)), title)
+        }
+    except Exception as error:
+        answer = {"error": _error_fields(error)}
+    print(json.dumps(answer))
+
+
+def _error_fields(error: Exception) -> dict[str, Any]:
+    if isinstance(error, IntarsiaError):
+        return error.to_dict()
+    failed = failures.failed(error)
+    fields = ("code", "what", "value", "remedy", "action", "retryable")
+    return {name: getattr(failed, name) for name in fields}
+
+
+def _limit() -> None:
+    """Bound what a hostile file can make this process use, where the system can do that."""
+    with contextlib.suppress(ImportError):
+        import resource
+
+        limits = {
+            "RLIMIT_CORE": 0,
+            "RLIMIT_CPU": CPU_LIMIT_S,
+            "RLIMIT_DATA": MEMORY_LIMIT,
+            "RLIMIT_FSIZE": FILE_LIMIT,
+        }
+        for name, value in limits.items():
+            with contextlib.suppress(AttributeError, ValueError, OSError):
+                resource.setrlimit(getattr(resource, name), (value, value))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from typing import Any, Callable, Dict
 
-from gi.repository import Gdk, GLib, Gtk, Pango
+from gi.repository import Gdk, GimpUi, GLib, Gtk, Pango
 
 from intarsia_client import wording
 from intarsia_client.endpoint import home
@@ -65,7 +65,11 @@ class ProblemPanel:
         box.pack_start(self._sentence, False, False, 0)
         box.pack_start(self._remedy, False, False, 0)
         box.show()
-        self.widget.get_content_area().add(box)
+        content = self.widget.get_content_area()
+        sign = Gtk.Image.new_from_icon_name(GimpUi.ICON_WILBER_EEK, Gtk.IconSize.LARGE_TOOLBAR)
+        name_for_readers(sign, tr("Problem")).show()
+        content.pack_start(sign, False, False, 0)
+        content.pack_start(box, True, True, 0)
         self._copy = self.widget.add_button(tr("Copy"), Gtk.ResponseType.HELP)
         self._button = self.widget.add_button("", Gtk.ResponseType.APPLY)
         self._action: dict[str, Any] | None = None

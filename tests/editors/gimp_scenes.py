@@ -1,13 +1,14 @@
 """Runs inside GIMP, through python-fu-eval: the scene named in SCENE, its findings into OUT.
 
-Plain Python of GIMP's own interpreter. Nothing of the project can be imported here; the plug-in
-that the installer put into the profile runs in processes of its own.
+Plain Python of GIMP's own interpreter. The plug-in that the installer put into the profile runs in
+processes of its own; nothing else of the project can be seen here.
 """
 
 import base64
 import hashlib
 import json
 import os
+import sys
 import time
 import traceback
 
@@ -221,6 +222,51 @@ def scene_nothing_below():
     image = new_image(20, 20)
     layer = add(image, "Alone", 20, 20, FORMATS["u8"], slope(20, 20))
     return changed_by("blend", image, layer)
+
+
+def scene_places():
+    """The plug-in's own insertion, with its place there and with its place gone."""
+    folder = os.path.join(os.environ["GIMP3_DIRECTORY"], "plug-ins")
+    sys.path[:0] = [os.path.join(folder, "intarsia_gimp", "_vendor"), folder]
+    from intarsia_client import catalog
+    from intarsia_client.schema import Result, ResultLayer
+    from intarsia_gimp import canvas, placement
+
+    blend = catalog.operation("blend")
+    colours = bytes((10, 20, 30, 255)) * 6
+    layers = [ResultLayer("New", 3, 2, 4, colours, "u8", 41, 31)]
+    edge = ResultLayer("Edge", 2, 2, 1, bytes((0, 128, 255, 7)), "u8", 42, 31)
+    found = {}
+
+    def there(image):
+        return [x["name"] for x in all_layers(image)]
+
+    image, layer = pasted()
+    place = placement.place_of(canvas.find_sources(image, [layer], blend))
+    image.clean_all()
+    preview = placement.Preview(place, layers)
+    found["preview"] = there(image)
+    preview.show(False)
+    preview.remove()
+    found["without"] = there(image)
+    placed = placement.insert(place, Result((layers[0], edge), {"operation": "blend"}))
+    found["mask"] = sent(pixels_of_mask(placed.layers[0].get_mask()))
+    image.remove_layer(placed.layers[0])
+    placement.insert(place, Result((edge,), {}))
+    found["channels"] = [channel.get_name() for channel in image.get_channels()]
+    placement.remember(place, "a1")
+    found["recalled"] = placement.recall("a1", None, 1, 1) == place
+    placement.forget(place, "a1")
+    found["forgotten"] = placement.recall("a1", None, 1, 1).image
+    image.remove_layer(layer)
+    placed = placement.insert(place, Result(tuple(layers), {}))
+    found["deleted"] = [placed.text, there(image)]
+    image.delete()
+    placement.Preview(place, layers).remove()
+    placed = placement.insert(place, Result(tuple(layers), {}))
+    found["closed"] = [placed.text, there(placed.image), placed.image.get_width()]
+    found["images"] = len(Gimp.get_images())
+    return found
 
 
 def scene_engine():

@@ -228,7 +228,7 @@ class Screen:
         """A picture of the screen in the test's folder, and in INTARSIA_SCREENSHOTS if set."""
         picture = read_frame(self.frame.read_bytes())
         picture = picture.crop(box) if box else picture
-        picture = picture.quantize(256, dither=Image.Dither.FLOYDSTEINBERG)
+        picture = picture.quantize(256, kmeans=2, dither=Image.Dither.FLOYDSTEINBERG)
         for folder in (self.gimp.folder, keep and os.environ.get("INTARSIA_SCREENSHOTS")):
             if folder:
                 picture.save(Path(folder) / f"gimp-{name}.png", optimize=True)

@@ -156,6 +156,21 @@ def test_harmonize_trains_and_inserts(gimp: session.Gimp) -> None:
     assert np.abs(before - after).max() > 8
 
 
+def test_a_result_whose_place_is_gone_is_inserted_all_the_same(gimp: session.Gimp) -> None:
+    found = gimp.play("places")
+    assert found["preview"] == ["New", "Disc", "Background"]
+    assert found["without"] == ["Disc", "Background"]
+    mask = np.frombuffer(base64.b64decode(found["mask"]), "<u2").reshape(2, 3) // 257
+    assert mask.tolist() == [[0, 0, 128], [0, 255, 7]]
+    assert found["channels"] == ["Edge"]
+    assert found["recalled"] and found["forgotten"] == 0
+    text, names = found["deleted"]
+    assert "“Disc” is gone" in text and names == ["New", "Background"]
+    text, names, width = found["closed"]
+    assert "closed" in text and names == ["New"] and width == 96
+    assert found["images"] == 1
+
+
 @pytest.mark.usefixtures("engine")
 def test_nothing_below_is_said_in_a_sentence(gimp: session.Gimp) -> None:
     answer = gimp.play("nothing_below")
@@ -308,6 +323,28 @@ def test_cancel_in_the_dialog_stops_the_training_and_changes_nothing(gimp: sessi
 
 
 @pytest.mark.usefixtures("engine")
+def test_a_training_ends_with_a_preview_that_can_be_kept(gimp: session.Gimp) -> None:
+    file = _picture(gimp, "starry_night_lemur", "Lemur")
+    with (
+        gimp.screen(file) as screen,
+        Client.connect(start=False, home_folder=gimp.engine_home) as client,
+    ):
+        before = screen.probe()
+        dialog = screen.open("python-fu-intarsia-harmonize", "Harmonize")
+        screen.click(dialog, *RUN)
+        _wait_for_work(gimp)
+        session.wait_for(lambda: not _working(client), 450, "the end of the training")
+        _wait_for_layers(screen, len(before["layers"]) + 1)
+        time.sleep(2.0)
+        screen.shot("harmonize-result")
+        screen.click(dialog, *KEEP)
+        session.wait_for(lambda: not screen.window("^Harmonize$"), 20, "the dialog to close")
+        kept = screen.probe()
+        assert kept["layers"][0]["recipe"] and kept["layers"][1:] == before["layers"]
+        assert kept["parasites"] == ["intarsia-recipes"], "the note about the job is removed"
+
+
+@pytest.mark.usefixtures("engine")
 def test_a_training_goes_on_without_its_dialog_and_the_jobs_window_cancels_it(
     gimp: session.Gimp,
 ) -> None:
@@ -348,7 +385,7 @@ def test_the_jobs_window_inserts_a_waiting_result(gimp: session.Gimp) -> None:
         time.sleep(2.0)
         screen.click(jobs, 140, top=40)
         _wait_for_layers(screen, len(before["layers"]) + 1)
-        screen.shot("jobs-inserted")
+        screen.shot("jobs-inserted", keep=False)
         after = screen.probe()
         assert after["layers"][0]["recipe"] and after["layers"][1:] == before["layers"]
         (listed,) = (entry for entry in client.jobs() if entry["job"] == job.id)
@@ -383,5 +420,5 @@ def test_with_no_engine_the_dialog_shows_a_sentence_and_a_button(
         dialog = screen.open("python-fu-intarsia-blend", "Blend")
         screen.click(dialog, *RUN)
         time.sleep(4.0)
-        screen.shot("no-engine")
+        screen.shot("no-engine", keep=False)
         assert screen.window("^Blend$") and screen.probe() == before

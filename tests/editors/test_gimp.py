@@ -301,6 +301,25 @@ def test_discard_leaves_no_layer_and_no_undo_step(gimp: session.Gimp) -> None:
 
 
 @pytest.mark.usefixtures("engine")
+def test_keep_opens_a_new_image_when_the_picture_was_closed_meanwhile(gimp: session.Gimp) -> None:
+    file = _picture(gimp, "coffee_lemon", "Lemon")
+    with gimp.screen(file) as screen:
+        before = screen.probe()
+        dialog = screen.open("python-fu-intarsia-blend", "Blend")
+        screen.click(dialog, *RUN)
+        _wait_for_layers(screen, len(before["layers"]) + 1)
+        screen.press("ctrl+w")
+        question = session.wait_for(lambda: screen.window("^Close "), 15, "the question to save")
+        screen.tool("windowfocus", "--sync", question, "key", "ctrl+d")  # discard changes
+        session.wait_for(lambda: not screen.window("^Close "), 15, "the image to close")
+        screen.click(dialog, *KEEP)
+        session.wait_for(lambda: not screen.window("^Blend$"), 20, "the dialog to close")
+        time.sleep(2.0)
+        screen.shot("reopened", keep=False)
+        assert screen.layers() == ["Blended Lemon"]
+
+
+@pytest.mark.usefixtures("engine")
 def test_cancel_in_the_dialog_stops_the_training_and_changes_nothing(gimp: session.Gimp) -> None:
     file = _picture(gimp, "starry_night_lemur", "Lemur")
     with (

@@ -140,7 +140,7 @@ def test_a_preview_is_a_small_file_beside_the_job(
     paths = []
     for step in range(3):
         clock.now += 1.0
-        context.progress("One", step, 3, preview=layer, numbers={"loss": np.float32(0.5)})
+        context.progress("One", step, 3, preview=layer, numbers={"loss": 1})
         preview = sent[-1].preview
         assert (preview.width, preview.height, preview.dtype) == (256, 128, "u8")
         assert Path(preview.path).stat().st_size == preview.nbytes == 256 * 128 * 4

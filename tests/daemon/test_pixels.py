@@ -171,9 +171,14 @@ def test_on_canvas_agrees_with_looking_up_every_pixel(
     x, y, like_x, like_y = offsets
     height, width, like_height, like_width = sizes
     array = np.arange(1, height * width * 4 + 1, dtype=np.uint16).reshape(height, width, 4)
-    item = Area(array[..., 0], x, y, "n") if is_area else Picture(array, x, y, "n")
     like = Picture(np.zeros((like_height, like_width, 4), np.uint8), like_x, like_y)
-    placed = on_canvas(item, like)
+    item: Area | Picture
+    if is_area:
+        item = Area(array[..., 0], x, y, "n")
+        placed: Area | Picture = on_canvas(item, like)
+    else:
+        item = Picture(array, x, y, "n")
+        placed = on_canvas(item, like)
     assert (placed.x, placed.y, placed.name) == (like_x, like_y, "n")
     assert type(placed) is type(item) and placed.array.dtype == np.uint16
     for row in range(like_height):

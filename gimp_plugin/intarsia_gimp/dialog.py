@@ -14,6 +14,7 @@ from intarsia_client import wording
 from intarsia_client.errors import EngineError, IntarsiaError, JobCancelled, JobError
 from intarsia_client.schema import Choice, Operation, Progress, Result, Scalar
 from intarsia_gimp import arguments, canvas, pictures, placement
+from intarsia_gimp.expected import ExpectedTime
 from intarsia_gimp.panels import (
     ProblemPanel,
     ProgressPanel,
@@ -27,9 +28,6 @@ from intarsia_gimp.texts import tr
 from intarsia_gimp.work import Link, Run, in_background
 
 PICTURE_SIDE = 320
-ESTIMATE_AFTER_MS = 250
-SHORT_S = 2.0
-"""Below this nobody wants to know how long it takes."""
 IDLE, RUNNING, RESULT = "idle", "running", "result"
 
 
@@ -57,8 +55,6 @@ class OperationDialog:
         self._preview: placement.Preview | None = None
         self._before: Any = None
         self._after: Any = None
-        self._estimate_timer = 0
-        self._estimate_number = 0
         GimpUi.init("intarsia")
         use_style()
         self._dialog = GimpUi.ProcedureDialog.new(procedure, config, tr(operation.title))
@@ -99,12 +95,9 @@ class OperationDialog:
         left.pack_start(frame, False, False, 0)
         left.pack_start(self._compare, False, False, 0)
         self._settings = self._build_settings()
-        self._expected = text_label(dim=True, width=44)
-        self._start_link = Gtk.Button(label=tr("Start the engine now"))
-        self._start_link.set_relief(Gtk.ReliefStyle.NONE)
-        self._start_link.set_halign(Gtk.Align.START)
-        self._start_link.set_no_show_all(True)
-        self._start_link.connect("clicked", self._guard(lambda *_: self._estimate(start=True)))
+        self._expected = ExpectedTime(
+            self._link, self._operation, self._question, lambda error: self._problem.show(error)
+        )
         self._reads = text_label(width=44)
         right = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=10)
         right.pack_start(
@@ -112,8 +105,7 @@ class OperationDialog:
         )
         right.pack_start(self._reads, False, False, 0)
         right.pack_start(self._settings, False, False, 0)
-        right.pack_end(self._start_link, False, False, 0)
-        right.pack_end(self._expected, False, False, 0)
+        right.pack_end(self._expected.widget, False, False, 0)
         columns = Gtk.Box(spacing=16)
         columns.pack_start(left, False, False, 0)
         columns.pack_start(right, True, True, 0)
@@ -192,11 +184,10 @@ class OperationDialog:
         self._go.set_sensitive(not idle or self._sources is not None)
         self._compare.set_visible(state == RESULT)
         self._message.set_visible(state == RESULT)
-        self._expected.set_visible(idle)
-        self._start_link.hide()
+        self._expected.widget.set_visible(idle)
         if idle:
             self._progress.stop()
-            self._ask_estimate()
+            self._expected.ask_soon()
 
     # --- what will be read --------------------------------------------------------------------
 
@@ -219,68 +210,22 @@ class OperationDialog:
         if self._sources is not None and (
             had is None or had.rectangles != self._sources.rectangles
         ):
-            self._ask_estimate()
+            self._expected.ask_soon()
 
     def _settings_changed(self, *_: Any) -> None:
         if self._state == IDLE:
             if self._sources is not None:
                 self._problem.hide()
-            self._ask_estimate()
+            self._expected.ask_soon()
+
+    def _question(self) -> tuple[Any, Any] | None:
+        """What the expected time depends on."""
+        if self._state != IDLE or self._sources is None:
+            return None
+        return arguments.values_of(self._config, self._operation)[0], self._sources.sizes()
 
     def _thumbnail(self) -> Any:
         return self._image.get_thumbnail(*self._room, Gimp.PixbufTransparency.SMALL_CHECKS)
-
-    # --- expected time ------------------------------------------------------------------------
-
-    def _ask_estimate(self) -> None:
-        if self._estimate_timer:
-            GLib.source_remove(self._estimate_timer)
-        self._estimate_timer = GLib.timeout_add(ESTIMATE_AFTER_MS, self._estimate_now)
-
-    def _estimate_now(self) -> bool:
-        self._estimate_timer = 0
-        self._estimate(start=False)
-        return False
-
-    def _estimate(self, start: bool) -> None:
-        if self._state != IDLE or self._sources is None:
-            return
-        self._estimate_number += 1
-        number, sizes = self._estimate_number, self._sources.sizes()
-        values, _ = arguments.values_of(self._config, self._operation)
-        if start:
-            self._start_link.hide()
-            self._expected.set_text(tr("Starting the engine…"))
-
-        def ask() -> dict[str, Any]:
-            return self._link.client(start).estimate(self._operation.id, values, sizes)
-
-        in_background(
-            ask,
-            lambda answer: self._show_estimate(number, answer),
-            lambda error: self._no_estimate(number, error, start),
-        )
-
-    def _show_estimate(self, number: int, answer: dict[str, Any]) -> None:
-        if number != self._estimate_number or self._state != IDLE:
-            return
-        seconds, text = answer.get("seconds"), tr(str(answer.get("text") or ""))
-        if isinstance(seconds, (int, float)) and seconds >= SHORT_S:
-            text = " ".join((tr("Expected time: %s.") % wording.duration(seconds), text)).strip()
-        self._expected.set_text(text)
-        self._start_link.hide()
-
-    def _no_estimate(self, number: int, error: IntarsiaError, asked: bool) -> None:
-        if number != self._estimate_number or self._state != IDLE:
-            return
-        if isinstance(error, EngineError):
-            self._link.drop()
-            self._expected.set_text(tr("The engine starts with the first run."))
-            self._start_link.show()
-        else:
-            self._expected.set_text("")
-        if asked:
-            self._problem.show(error)
 
     # --- the job ------------------------------------------------------------------------------
 

@@ -139,7 +139,10 @@ def run_operation(
     if mode == Gimp.RunMode.INTERACTIVE:
         from intarsia_gimp.dialog import OperationDialog
 
-        return OperationDialog(procedure, config, operation, image, drawables).run()
+        values = OperationDialog(procedure, config, operation, image, drawables).run()
+        if not image.is_valid():  # GIMP would store the settings on the closed image, and complain
+            return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, None)
+        return values
     layers = run_now(image, drawables, config, operation)
     values = success(procedure)
     if layers:

@@ -8,7 +8,7 @@ Nothing here changes an existing layer; `insert` adds new ones.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Iterator, Sequence, Tuple
+from typing import Any, Collection, Iterator, Sequence, Tuple
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import ITEM_BYTES, Operation, Pixels, ResultLayer
@@ -81,7 +81,8 @@ def document_name(document: Any) -> str:
 
 def find_node(document: Any, node_id: str) -> Any | None:
     """The layer of that id, or None when it is gone."""
-    for node in _descendants(document.rootNode()):
+    root = document.rootNode()  # None once the document was closed
+    for node in _descendants(root) if root is not None else ():
         if node.uniqueId().toString() == node_id:
             return node
     return None
@@ -240,7 +241,10 @@ def _read_selection(document: Any, bounds: Rectangle, name: str) -> Pixels:
 
 
 def insert(
-    document: Any, layers: Sequence[ResultLayer], element_id: str | None
+    document: Any,
+    layers: Sequence[ResultLayer],
+    element_id: str | None,
+    earlier: Collection[str] = (),
 ) -> tuple[list[Any], bool]:
     """Put result layers directly above the element, each as one undo step.
 
@@ -251,18 +255,20 @@ def insert(
         document: Where to.
         layers: The first one lands lowest.
         element_id: Id of the element's layer; None or a layer that is gone means on top.
+        earlier: Ids of this element's earlier results; those directly above it stay below.
 
     Returns:
         The new nodes, and whether the element was found.
     """
     element = find_node(document, element_id) if element_id else None
     parent = element.parentNode() if element is not None else document.rootNode()
-    above, nodes = element, []
+    above = _topmost(parent) if element is None else _above_results(parent, element, earlier)
+    nodes = []
     for layer in layers:
         node = document.createNode(layer.name or tr("Result"), "paintlayer")
         data = from_wire(document, layer, color_space(node))
         node.setPixelData(data, layer.x, layer.y, layer.width, layer.height)
-        parent.addChildNode(node, above if above is not None else _topmost(parent))
+        parent.addChildNode(node, above)
         nodes.append(node)
         above = node
     document.refreshProjection()
@@ -361,6 +367,17 @@ def _way_up(document: Any, node: Any) -> Iterator[tuple[Any, Any]]:
         if _same(parent, root):
             return
         node, parent = parent, parent.parentNode()
+
+
+def _above_results(parent: Any, element: Any, earlier: Collection[str]) -> Any:
+    """The highest of the results that lie directly on the element, or the element itself."""
+    found, seen = element, False
+    for sibling in parent.childNodes():
+        if seen and sibling.uniqueId().toString() not in earlier:
+            break
+        if seen or _same(sibling, element):
+            found, seen = sibling, True
+    return found
 
 
 def _topmost(parent: Any) -> Any | None:

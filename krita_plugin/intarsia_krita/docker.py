@@ -11,10 +11,11 @@ from krita import DockWidget, Krita
 from intarsia_client import catalog
 from intarsia_client.errors import EngineError, IntarsiaError, InvalidRequest
 from intarsia_client.schema import Operation, Result
-from intarsia_krita import canvas, recipes, settings
+from intarsia_krita import canvas, delivery, recipes, settings
 from intarsia_krita.jobs import Event, Jobs, Request
 from intarsia_krita.jobs_window import JobsWindow
 from intarsia_krita.panel import Panel
+from intarsia_krita.pieces import THUMBNAIL, pixmap
 from intarsia_krita.qt import QtCore
 from intarsia_krita.session import (
     Outcome,
@@ -28,6 +29,8 @@ from intarsia_krita.texts import quoted, tr
 
 _SETTLE_MS = 350
 """After a change of settings, before the engine is asked how long it would take."""
+_ACTIVATED_MS = 150
+"""After a layer arrived, until Krita has made it the active one."""
 _LOOK_AGAIN_S = 3.0
 """Least time between two looks at the engine when the pointer enters the panel."""
 
@@ -55,6 +58,7 @@ class IntarsiaDocker(DockWidget):
         self._requests: dict[str, tuple[Work, Request]] = {}
         self._again: dict[str, tuple[Work, Request]] = {}
         self._estimate: Mapping[str, Any] | None = None
+        self._active = ("", "")
         self._looked = 0.0
         self._settle = QtCore.QTimer(self)
         self._settle.setSingleShot(True)
@@ -88,9 +92,13 @@ class IntarsiaDocker(DockWidget):
 
     def canvasChanged(self, canvas: Any) -> None:
         """Another view or document, or none."""
+        self._document_changed()
+
+    def _document_changed(self) -> None:
         if not self._shown_before:  # Krita hides a docker that it does not know yet
             self._shown_before = True
             QtCore.QTimer.singleShot(0, self._introduce)
+        self.session.forget_closed([canvas.document_id(d) for d in Krita.instance().documents()])
         self._settle.start()
         self.refresh()
 
@@ -251,20 +259,28 @@ class IntarsiaDocker(DockWidget):
                 tr("The engine keeps the result for a day: open the picture, then More > Jobs…"),
             )
             return
+        active = document.activeNode()
+        self._active = (work.document, active.uniqueId().toString() if active else "")
         try:
-            nodes, found = canvas.insert(document, result.layers, work.element)
+            outcome, found = delivery.deliver(document, work, result)
         except IntarsiaError as error:
             self.session.problems[work.document] = Problem.of(error)
             return
-        for node in nodes:
-            recipes.keep(document, node, result.recipe)
-        ids = [node.uniqueId().toString() for node in nodes]
-        self.session.outcomes.setdefault(work.document, []).append(
-            Outcome(work.job, work.operation, ids, result)
-        )
+        if result.layers:
+            outcome.picture = pixmap(result.layers[0], THUMBNAIL)
+        self.session.outcomes.setdefault(work.document, []).append(outcome)
+        QtCore.QTimer.singleShot(_ACTIVATED_MS, self._restore_active)
         if work.element and not found:
             self.session.said = tr("The object's layer is gone; the result is on top.")
         self.jobs.acknowledge(work.job)
+
+    def _restore_active(self) -> None:
+        """Krita makes a new layer the active one; the next run is to read the same element."""
+        document = _open_document(self._active[0])  # it may be closed by now
+        node = canvas.find_node(document, self._active[1]) if document is not None else None
+        if document is not None and node is not None:
+            document.setActiveNode(node)
+        self.refresh()
 
     # --- results ------------------------------------------------------------------------------
 
@@ -273,22 +289,11 @@ class IntarsiaDocker(DockWidget):
         self.refresh()
 
     def _discard(self, outcome: Outcome) -> None:
-        document: Any = Krita.instance().activeDocument()
-        for layer in outcome.layers:
-            node = canvas.find_node(document, layer)
-            if node is not None:
-                node.remove()
-            recipes.forget(document, layer)
-        document.refreshProjection()
+        delivery.take_back(Krita.instance().activeDocument(), outcome)
         self._keep(outcome)
 
     def _fade(self, outcome: Outcome, share: float) -> None:
-        outcome.share = share
-        document = Krita.instance().activeDocument()
-        for layer in outcome.layers:
-            node = canvas.find_node(document, layer)
-            if node is not None:
-                canvas.set_opacity(document, node, share)
+        delivery.fade(Krita.instance().activeDocument(), outcome, share)
 
     # --- problems, engine, jobs ---------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from intarsia_client.schema import Operation, Pixels
 APP = "krita"
 REACH_S = 45.0
 """Seconds for starting and reaching the engine."""
-LOOK_S = 5.0
+LOOK_S = 3.0
 """Seconds for reaching an engine that already runs."""
 LOG_BYTES = 16 * 1024
 
@@ -274,6 +274,8 @@ class Jobs:
             client = self._reach(start=False)
             about = client.welcome
             jobs = tuple(client.jobs())
+        except EngineNotRunning:  # its process is over, but its file is still there
+            return self._installed()
         except EngineError as error:
             return EngineStatus("trouble", error=error)
         device, version = str(about.get("device") or ""), str(about.get("version") or "")

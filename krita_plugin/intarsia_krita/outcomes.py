@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from intarsia_krita.pieces import THUMBNAIL, WheelGuard, column, pixmap, small_label, wrapped_label
+from intarsia_krita.pieces import THUMBNAIL, WheelGuard, column, small_label, wrapped_label
 from intarsia_krita.qt import Qt, QtCore, QtGui, QtWidgets
 from intarsia_krita.session import Outcome
 from intarsia_krita.texts import tr
@@ -20,7 +20,6 @@ class OutcomesView(QtWidgets.QWidget):
     def __init__(self, guard: WheelGuard) -> None:
         super().__init__()
         self._outcomes: list[Outcome] = []
-        self._icons: dict[str, Any] = {}
         self._title = wrapped_label("")
         self._strip = QtWidgets.QListWidget()
         self._strip.setObjectName("intarsia_results")
@@ -80,7 +79,10 @@ class OutcomesView(QtWidgets.QWidget):
             self._strip.blockSignals(True)
             self._strip.clear()
             for number, outcome in enumerate(outcomes, 1):
-                item = QtWidgets.QListWidgetItem(self._icon(outcome), str(number))
+                icon = (
+                    QtGui.QIcon(outcome.picture) if outcome.picture is not None else QtGui.QIcon()
+                )
+                item = QtWidgets.QListWidgetItem(icon, str(number))
                 item.setToolTip(outcome.line())
                 self._strip.addItem(item)
             self._strip.setCurrentRow(len(outcomes) - 1)
@@ -107,14 +109,6 @@ class OutcomesView(QtWidgets.QWidget):
         self._amount.setValue(round(100 * outcome.share))
         self._amount.blockSignals(False)
         self._percent.setText(f"{self._amount.value()} %")
-
-    def _icon(self, outcome: Outcome) -> Any:
-        known = {o.job for o in self._outcomes}
-        self._icons = {job: icon for job, icon in self._icons.items() if job in known}
-        if outcome.job not in self._icons and outcome.result.layers:
-            layer = outcome.result.layers[0]
-            self._icons[outcome.job] = QtGui.QIcon(pixmap(layer, THUMBNAIL))
-        return self._icons.get(outcome.job, QtGui.QIcon())
 
     def _fade(self, percent: int) -> None:
         outcome = self.chosen()

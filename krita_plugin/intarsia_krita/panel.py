@@ -55,6 +55,12 @@ class Panel(QtWidgets.QWidget):
         self._pause.clicked.connect(lambda: self.pause_pressed.emit())
         self._runs = False
         self._is_busy = False
+        self._news: tuple[Any, ...] = (None, None, None)
+        self._to_show: Any = self.work
+        self._scroll_soon = QtCore.QTimer(self)  # once the layout has its new heights
+        self._scroll_soon.setSingleShot(True)
+        self._scroll_soon.setInterval(50)
+        self._scroll_soon.timeout.connect(self._scroll_to_news)
         self._build()
         self._make_shortcuts()
 
@@ -77,6 +83,7 @@ class Panel(QtWidgets.QWidget):
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(inside)
         scroll.setMinimumWidth(WIDTH)
+        self._scroll = scroll
         rows = column(self)
         rows.setSpacing(0)
         rows.addWidget(scroll, 1)
@@ -155,8 +162,24 @@ class Panel(QtWidgets.QWidget):
         state, line = session.engine_line()
         self._dot.setStyleSheet(f"color: {_DOTS[state]}")
         self._engine.setText(line)
+        self._show_news(work, problem, self.outcomes.chosen())
         for name in ("release", "stop", "jobs"):
             self.actions_by_name[name].setEnabled(state == "running")
+
+    def _show_news(self, work: Any, problem: Any, outcome: Any) -> None:
+        """Scroll to what is new: the job that began, the problem, the result."""
+        news = tuple(None if item is None else id(item) for item in (work, problem, outcome))
+        views = (self.work, self.problem, self.outcomes)
+        fresh = [
+            v for v, new, old in zip(views, news, self._news) if new is not None and new != old
+        ]
+        self._news = news
+        if fresh:
+            self._to_show = fresh[-1]
+            self._scroll_soon.start()
+
+    def _scroll_to_news(self) -> None:
+        self._scroll.ensureWidgetVisible(self._to_show, 0, 8)
 
     def show_reads(self, text: str, able: bool) -> None:
         """The line that says what a run would read, or why it cannot."""

@@ -14,7 +14,7 @@ VERSION = 1
 
 
 def all_recipes(document: Any) -> dict[str, dict[str, Any]]:
-    """``{layer id: {"name": …, "recipe": …}}``; empty where there are none or none readable."""
+    """``{layer id: {"name", "recipe", "element"}}``; empty if none is readable."""
     if KEY not in document.annotationTypes():
         return {}
     try:
@@ -32,10 +32,21 @@ def recipe_of(document: Any, node: Any) -> dict[str, Any] | None:
     return recipe if isinstance(recipe, dict) else None
 
 
-def keep(document: Any, node: Any, recipe: Mapping[str, Any]) -> None:
-    """Store the recipe of a layer that is in the document."""
+def results_of(document: Any, element_id: str) -> set[str]:
+    """Ids of the layers that were made from an element."""
+    kept = all_recipes(document).items()
+    return {
+        i for i, entry in kept if isinstance(entry, dict) and entry.get("element") == element_id
+    }
+
+
+def keep(
+    document: Any, node: Any, recipe: Mapping[str, Any], element_id: str | None = None
+) -> None:
+    """Store the recipe of a layer that is in the document, and from which element it was made."""
     layers = all_recipes(document)
-    layers[node.uniqueId().toString()] = {"name": node.name(), "recipe": dict(recipe)}
+    entry = {"name": node.name(), "recipe": dict(recipe), "element": element_id}
+    layers[node.uniqueId().toString()] = entry
     _write(document, layers)
 
 

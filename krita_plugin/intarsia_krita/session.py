@@ -6,9 +6,10 @@ The panel draws this and nothing else; events of `intarsia_krita.jobs` change it
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Mapping
+from typing import Any, Collection, Mapping
 
 from intarsia_client import wording
+from intarsia_client.errors import EngineError
 from intarsia_client.schema import Operation, Progress, Result
 from intarsia_krita.jobs import EngineStatus, Event
 from intarsia_krita.texts import quoted, tr
@@ -66,15 +67,20 @@ class Outcome:
     operation: Operation
     layers: list[str]
     """Ids of the layers."""
+    name: str
+    """The first layer's."""
     result: Result
+    """Without its layers: their pixels are in the document."""
+    picture: Any = None
+    """A small picture of it, as the toolkit draws it."""
     share: float = 1.0
     """Opacity of the layers, in [0, 1]."""
 
     def line(self) -> str:
         """One line about it: what, and how long it took."""
-        name = self.result.layers[0].name if self.result.layers else self.operation.title
         took = sum(self.result.seconds.values())
-        return tr("%s, made in %s", quoted(name), duration_taken(took)) if took else quoted(name)
+        name = quoted(self.name)
+        return tr("%s, made in %s", name, duration_taken(took)) if took else name
 
 
 @dataclass(frozen=True)
@@ -141,7 +147,8 @@ class Session:
             self._numbered(work, *event.value)
         elif event.kind in ("finished", "failed", "cancelled"):
             del self.works[event.job]
-            self.over.add(event.job)
+            if not isinstance(event.value, EngineError):  # else the engine may still have the job
+                self.over.add(event.job)
             if event.kind == "failed":
                 self.problems[work.document] = Problem.of(event.value)
         return work
@@ -164,6 +171,12 @@ class Session:
         elif kind == "reconnected":
             work.state = "queued"
             work.hint = tr("The engine was started again; the job goes on by itself.")
+
+    def forget_closed(self, open_documents: Collection[str]) -> None:
+        """Drop what is known of documents that were closed; their jobs go on."""
+        for kept in (self.outcomes, self.problems):
+            for key in [key for key in kept if key and key not in open_documents]:
+                del kept[key]
 
     def waiting(self, document_name: str) -> list[dict[str, Any]]:
         """The engine's jobs for a document of this name that nobody here follows."""

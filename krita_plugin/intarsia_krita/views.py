@@ -204,6 +204,7 @@ class HintView(QtWidgets.QFrame):
         self._sentence = wrapped_label("")
         self._sentence.setObjectName("intarsia_waiting")
         self._button = QtWidgets.QPushButton(button)
+        self._button.setObjectName("intarsia_show_jobs")
         self._button.clicked.connect(lambda: self.pressed.emit())
         layout = column(self, 8)
         layout.addWidget(self._sentence)

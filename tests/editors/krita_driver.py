@@ -6,6 +6,7 @@ file; an exception in any slot, which Krita would show as a dialog, ends the pro
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import sys
@@ -30,6 +31,8 @@ class Player:
         self.scene = None
         self.waiting = None
         sys.excepthook = self.crash
+        self.stacks = (FOLDER / "stacks.txt").open("w")
+        faulthandler.enable(self.stacks)
         code = compile((FOLDER / "krita_scenes.py").read_text("utf-8"), "krita_scenes.py", "exec")
         self.scenes = {"__name__": "krita_scenes"}
         exec(code, self.scenes)
@@ -53,6 +56,8 @@ class Player:
     def step(self) -> None:
         """One look, and if it is time one step of the scene."""
         if self.scene is None:
+            if Krita.instance().activeDocument() is not None:
+                return self.close()
             if not self.names:
                 return self.end()
             self.name = self.names.pop(0)
@@ -71,6 +76,11 @@ class Player:
         """Let the scene run to its next wait."""
         check, what, *seconds = next(self.scene)
         self.waiting = (check, what, time.monotonic() + (seconds[0] if seconds else WAIT_S))
+
+    def close(self) -> None:
+        """Close one picture that a scene left open, as a person would."""
+        Krita.instance().activeDocument().setModified(False)
+        Krita.instance().action("file_close").trigger()
 
     def end(self) -> None:
         """Leave Krita as a person would."""

@@ -86,18 +86,28 @@ def open_picture(case, selection=None):
     rgba[0::4], rgba[2::4] = rgba[2::4], rgba[0::4]
     element.setPixelData(QByteArray(bytes(rgba)), x, y, width, height)
     document.rootNode().addChildNode(element, None)
-    document.setActiveNode(element)
+    yield from activate(document, element)
     if selection:
         area = Selection()
         area.select(*selection, 255)
         document.setSelection(area)
     document.refreshProjection()
     document.waitForDone()
-    yield (lambda: (document.activeNode() or element).name() == about["name"]), "the element"
     docker().setVisible(True)
     docker().raise_()
     docker().refresh()
     return document
+
+
+def activate(document, node):
+    """Make a layer active; Krita takes it only once it has drawn it among the others."""
+
+    def tried():
+        document.setActiveNode(node)
+        return document.activeNode() is not None and document.activeNode().name() == node.name()
+
+    yield from pause(0.5)
+    yield tried, "the active layer"
 
 
 def layers(document):
@@ -183,6 +193,7 @@ def blends():
     found.update(after=layers(document), problem=shown("intarsia_problem"))
     name = found["after"][-1][0]
     export_layer(document, name, "blended.png")
+    yield from pause(0.5)
     found["active"] = document.activeNode().name()
     recipes = json.loads(bytes(document.annotation("intarsia/recipes")).decode("utf-8"))
     found["recipes"] = recipes
@@ -220,6 +231,7 @@ def keeps_and_discards():
     yield is_idle, "the result", 120
     part(QWidget, "intarsia_amount").setValue(40)
     opacity = document.topLevelNodes()[-1].opacity()
+    yield from pause(0.5)
     click("intarsia_discard")
     yield (lambda: len(layers(document)) == len(before)), "the layer to go"
     found = {"before": before, "opacity": opacity, "discarded": layers(document)}
@@ -273,10 +285,9 @@ def reads_groups_and_masks():
     cover.setPixelData(QByteArray(bytes([9, 9, 9, 255]) * (width * height)), 0, 0, width, height)
     root.addChildNode(cover, group)
     element.setVisible(False)
-    document.setActiveNode(twin)
     document.refreshProjection()
     document.waitForDone()
-    yield (lambda: document.activeNode().name() == "Inside"), "the layer in the group"
+    yield from activate(document, twin)
     before = layers(document)
     choose("intarsia_operation", "blend")
     docker().refresh()
@@ -306,7 +317,7 @@ def harmonizes():
         found["pause"] = found["pause"] or shown("intarsia_pause")
         return is_idle()
 
-    yield watch, "the result", 400
+    yield watch, "the result", 900
     found.update(after=layers(document), problem=shown("intarsia_problem"))
     export_layer(document, found["after"][-1][0], "harmonized.png")
     krita.action("edit_undo").trigger()
@@ -376,7 +387,7 @@ def survives_a_killed_engine():
             found["hints"].append(hint)
         return is_idle()
 
-    yield watch, "the result", 400
+    yield watch, "the result", 900
     choose("control_reuse", "similar")
     found.update(after=layers(document), problem=shown("intarsia_problem"), killed=old)
     found["pid"] = engine_pid()
@@ -395,6 +406,7 @@ def says_when_the_engine_is_gone():
     os.kill(engine_pid(), signal.SIGKILL)
     yield is_idle, "the end of the job", 60
     yield (lambda: shown("intarsia_problem")), "the sentence"
+    yield (lambda: shown("intarsia_missing")), "the two commands"
     yield from shot("gone")
     found = {
         "before": before,
@@ -411,11 +423,32 @@ def says_when_the_engine_is_gone():
     return found
 
 
+def follows_a_job_that_was_lost():
+    """The job whose engine was killed goes on with the next engine; Jobs brings its result back."""
+    document = yield from open_picture("small")
+    choose("intarsia_operation", "blend")
+    click("intarsia_run")
+    yield is_idle, "the blended layer", 120
+    before = layers(document)
+    yield (lambda: shown("intarsia_waiting")), "the hint"
+    found = {"before": before, "hint": text("intarsia_waiting")}
+    click("intarsia_show_jobs")
+    rows = part(QWidget, "intarsia_jobs")
+    found["jobs"] = [rows.item(i).text() for i in range(rows.count())]
+    lost = [i for i in range(rows.count()) if "Harmonize" in rows.item(i).text()]
+    rows.setCurrentRow(lost[0])
+    yield from shot("jobs")
+    click("intarsia_jobs_insert")
+    part(QWidget, "intarsia_jobs_window").close()
+    yield is_idle, "the result", 600
+    found.update(after=layers(document), problem=shown("intarsia_problem"))
+    return found
+
+
 def explains_a_wrong_layer():
     """With nothing below the active layer the button is off and a sentence says what to do."""
     document = yield from open_picture("small")
-    document.setActiveNode(document.topLevelNodes()[0])
-    yield (lambda: document.activeNode().name() != SETTINGS["cases"]["small"]["name"]), "the layer"
+    yield from activate(document, document.topLevelNodes()[0])
     docker().refresh()
     return {"able": part(QPushButton, "intarsia_run").isEnabled(), "reads": text("intarsia_reads")}
 
@@ -429,17 +462,18 @@ def keeps_the_recipe():
     part(QSpinBox, "control_seed").setValue(41)
     click("intarsia_run")
     yield is_idle, "the result", 120
-    name = document.activeNode().name()
+    name = document.topLevelNodes()[-1].name()
     path = str(FOLDER / "kept.kra")
     assert document.saveAs(path)
-    document.close()
+    document.setModified(False)
+    krita.action("file_close").trigger()
+    yield (lambda: krita.activeDocument() is None), "the closing"
     choose("control_method", "hard")
     part(QSpinBox, "control_seed").setValue(0)
     again = krita.openDocument(path)
     krita.activeWindow().addView(again)
     yield (lambda: again.activeNode() is not None), "the active layer"
-    again.setActiveNode(again.nodeByName(name))
-    yield (lambda: again.activeNode().name() == name), "the result's layer"
+    yield from activate(again, again.nodeByName(name))
     docker().panel.actions_by_name["settings"].trigger()
     found = {
         "recipes": json.loads(bytes(again.annotation("intarsia/recipes")).decode("utf-8")),

@@ -7,7 +7,7 @@ once; it plays the scenes of ``krita_scenes.py`` one after the other, and each t
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from tests.editors.krita_session import ROOT, Krita, small_case
+from tests.support import running_engine
+
+from intarsia_client.client import Client
+from intarsia_client.schema import Pixels
 
 pytestmark = [
     pytest.mark.editors,
@@ -37,9 +41,10 @@ SCENES = [
     "window_stays_alive",
     "cancels",
     "pauses",
-    "says_when_the_engine_is_gone",
     "harmonizes",
     "survives_a_killed_engine",
+    "says_when_the_engine_is_gone",
+    "follows_a_job_that_was_lost",
 ]
 BLENDED, HARMONIZED = "Blended Lemur", "Harmonized Lemur"
 
@@ -72,34 +77,40 @@ def _alone(krita: Krita, file: str) -> np.ndarray:
     return np.asarray(Image.open(krita.folder / "scenes" / file).convert("RGBA")).astype(int)
 
 
-def _expected_blend(
-    inside: tuple[int, int, int, int] | None = None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """What the blend must give, (H, W, 3), and where, computed without any editor."""
-    import torch
+@pytest.fixture(scope="module")
+def blended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., np.ndarray]]:
+    """What an engine makes of the same files with no editor: a layer of the canvas's size."""
+    home = tmp_path_factory.mktemp("engine")
+    environment = {**os.environ, "INTARSIA_HOME": str(home), "OMP_NUM_THREADS": "1"}
+    with (
+        running_engine(environment),
+        Client.connect(start=False, home_folder=home) as client,
+    ):
 
-    from intarsia_models.blending import poisson_blend
+        def blend(area: tuple[int, int, int, int] | None = None) -> np.ndarray:
+            case = small_case()
+            (width, height), (x, y) = case.picture.size, case.place
+            picture = case.picture.convert("RGBA").tobytes()
+            inputs = [
+                Pixels("picture", width, height, 4, picture),
+                Pixels("element", *case.element.size, 4, case.element.tobytes(), x=x, y=y),
+            ]
+            if area is not None:
+                left, top, w, h = area
+                inputs.append(Pixels("area", w, h, 1, b"\xff" * (w * h), x=left, y=top))
+            (layer,) = client.submit("blend", inputs, {"method": "poisson"}).wait().layers
+            whole = np.zeros((height, width, 4), int)
+            data = np.frombuffer(layer.data, np.uint8).reshape(layer.height, layer.width, 4)
+            whole[layer.y : layer.y + layer.height, layer.x : layer.x + layer.width] = data
+            return whole
 
-    case = small_case()
-    picture = np.asarray(case.picture.convert("RGB")).astype(np.float32)
-    height, width = picture.shape[:2]
-    element = np.zeros((height, width, 4), np.float32)
-    x, y = case.place
-    element[y : y + case.element.height, x : x + case.element.width] = np.asarray(case.element)
-    cover = element[..., 3:] / 255
-    if inside is not None:
-        area = np.zeros_like(cover)
-        left, top, w, h = inside
-        area[max(0, top) : top + h, max(0, left) : left + w] = 1
-        cover = cover * area
+        yield blend
 
-    def tensor(array: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(array).permute(2, 0, 1)[None]
 
-    blended = poisson_blend(
-        tensor(element[..., :3]) / 127.5 - 1, tensor(picture) / 127.5 - 1, tensor(cover)
-    )
-    return ((blended[0].permute(1, 2, 0).numpy() + 1) * 127.5), cover[..., 0]
+def _difference(layer: np.ndarray, expected: np.ndarray) -> int:
+    """The largest difference of two layers, in 1/255; what is fully transparent has no colour."""
+    colours = np.abs(layer[..., :3] - expected[..., :3])[expected[..., 3] > 0]
+    return int(max(np.abs(layer[..., 3] - expected[..., 3]).max(), colours.max()))
 
 
 def test_the_panel_stands_there_and_starts_no_engine(seen: Callable[[str], Any]) -> None:
@@ -114,19 +125,16 @@ def test_blend_is_one_new_layer_above_and_nothing_else_changes(seen: Callable[[s
     found = seen("blends")
     assert found["button"] == "Cancel"
     assert found["after"][:-1] == found["before"]
-    assert found["after"][-1][0] == BLENDED == found["active"]
+    assert found["after"][-1][0] == BLENDED
+    assert found["active"] == "Lemur"  # the next run reads the same element
     assert not found["problem"]
 
 
-def test_the_blended_layer_has_the_pixels_that_poisson_gives(
-    seen: Callable[[str], Any], krita: Krita
+def test_the_blended_layer_has_the_very_pixels_that_the_engine_gives(
+    seen: Callable[[str], Any], krita: Krita, blended: Callable[..., np.ndarray]
 ) -> None:
-    found = seen("blends")
-    layer = _alone(krita, "blended.png")
-    expected, cover = _expected_blend()
-    inside = cover > 0.999
-    assert (layer[..., 3][inside] == 255).all() and (layer[..., 3][cover == 0] < 255).any()
-    assert np.abs(layer[..., :3][inside] - expected[inside]).max() <= 1.0
+    seen("blends")
+    assert _difference(_alone(krita, "blended.png"), blended()) == 0
 
 
 def test_exactly_one_undo_removes_the_result_and_redo_brings_it_back(
@@ -146,15 +154,15 @@ def test_the_recipe_names_the_operation_and_what_it_read(seen: Callable[[str], A
     assert all(len(i["sha256"]) == 64 for i in recipe["inputs"])
 
 
-def test_a_selection_limits_the_edit(seen: Callable[[str], Any], krita: Krita) -> None:
+def test_a_selection_limits_the_edit(
+    seen: Callable[[str], Any], krita: Krita, blended: Callable[..., np.ndarray]
+) -> None:
     found = seen("blends_in_an_area")
     assert "inside the selection" in found["reads"]
     assert found["after"][:-1] == found["before"]
     left, _, width, _ = small_case().selection
     layer = _alone(krita, "blended-area.png")
-    expected, cover = _expected_blend(small_case().selection)
-    inside = cover > 0.999
-    assert np.abs(layer[..., :3][inside] - expected[inside]).max() <= 1.0
+    assert _difference(layer, blended(small_case().selection)) == 0
     assert layer[:, left + width + 2 :, 3].max() == 0
 
 
@@ -169,19 +177,16 @@ def test_discard_takes_layer_and_recipe_away_and_keep_leaves_them(
 
 
 def test_a_16_bit_document_in_linear_light_gives_the_same_picture(
-    seen: Callable[[str], Any], krita: Krita
+    seen: Callable[[str], Any], krita: Krita, blended: Callable[..., np.ndarray]
 ) -> None:
     found = seen("reads_deep_colours")
     assert found["depth"] == "U16"
     assert found["after"][:-1] == found["before"] == found["undone"]
-    layer = _alone(krita, "blended-deep.png")
-    expected, cover = _expected_blend()
-    inside = cover > 0.999
-    assert np.abs(layer[..., :3][inside] - expected[inside]).max() <= 2.0
+    assert _difference(_alone(krita, "blended-deep.png"), blended()) <= 2
 
 
 def test_an_element_in_a_group_is_blended_onto_what_lies_below_the_group(
-    seen: Callable[[str], Any], krita: Krita
+    seen: Callable[[str], Any], krita: Krita, blended: Callable[..., np.ndarray]
 ) -> None:
     found = seen("reads_groups_and_masks")
     assert found["inside"] == ["Inside", "Blended Inside"]
@@ -189,9 +194,7 @@ def test_an_element_in_a_group_is_blended_onto_what_lies_below_the_group(
     picture = small_case().picture
     data = (krita.folder / "scenes" / "blended-group.bgra").read_bytes()
     layer = np.frombuffer(data, np.uint8).reshape(picture.height, picture.width, 4).astype(int)
-    expected, cover = _expected_blend()
-    inside = cover > 0.999
-    assert np.abs(layer[..., 2::-1][inside] - expected[inside]).max() <= 1.0
+    assert _difference(layer[..., [2, 1, 0, 3]], blended()) == 0
 
 
 def test_with_nothing_below_a_sentence_says_what_to_do(seen: Callable[[str], Any]) -> None:
@@ -255,6 +258,16 @@ def test_a_killed_engine_that_cannot_start_is_a_sentence_and_changes_nothing(
     assert found["after"] == found["before"] and found["annotations"] == []
     assert "engine" in found["sentence"] and "Traceback" not in found["sentence"]
     assert found["missing"]
+
+
+def test_a_lost_job_is_offered_by_the_panel_and_its_result_is_inserted(
+    seen: Callable[[str], Any],
+) -> None:
+    found = seen("follows_a_job_that_was_lost")
+    assert "for this picture" in found["hint"]
+    assert found["after"][:2] == found["before"][:2] and not found["problem"]
+    names = [layer[0] for layer in found["after"]]
+    assert sorted(names) == ["Background", BLENDED, HARMONIZED, "Lemur"]
 
 
 def test_the_recipe_survives_saving_and_opening_and_sets_the_panel(

@@ -162,6 +162,17 @@ def test_a_result_lies_above_the_element_and_one_undo_removes_it() -> None:
     assert [n.name() for n in made.topLevelNodes()] == ["Paper", "Thing", "Top"]
 
 
+def test_a_second_result_covers_the_first() -> None:
+    made = document()
+    element, layer = thing(made), ResultLayer("One", 1, 1, 4, bytes(4))
+    key = element.uniqueId().toString()
+    (one,), _ = canvas.insert(made, [layer], key)
+    made.layer("Other")
+    canvas.insert(made, [ResultLayer("Two", 1, 1, 4, bytes(4))], key, {one.uniqueId().toString()})
+    names = [n.name() for n in made.topLevelNodes()]
+    assert names == ["Paper", "Thing", "One", "Two", "Other"]
+
+
 def test_a_result_without_its_element_lands_on_top() -> None:
     made = document()
     layer = ResultLayer("Blended", 1, 1, 4, bytes(4))

@@ -175,12 +175,26 @@ def test_a_result_becomes_a_layer_is_remembered_and_may_be_discarded(
     assert docker.jobs.named("acknowledge") == [(job,)]
     assert len(document.undo_steps) == 1
     assert part(docker, "intarsia_keep").isVisible()
+    assert docker.session.outcomes[canvas.document_id(document)][0].result.layers == ()  # no copy
     part(docker, "intarsia_amount").setValue(50)
     assert document.topLevelNodes()[-1].opacity() == 128
     part(docker, "intarsia_discard").click()
     assert [n.name() for n in document.topLevelNodes()] == ["Paper", "Thing"]
     assert b"Blended" not in document.annotation("intarsia/recipes")
     assert not part(docker, "intarsia_keep").isVisible()
+
+
+def test_the_layer_that_was_active_is_active_again_after_a_result_arrived(
+    docker: Any, document: krita.Document
+) -> None:
+    job, active = run(docker), document.activeNode()
+    send(docker, "finished", job, Result((ResultLayer("B", 2, 2, 4, RED_PIXELS),), {}))
+    assert document.activeNode() is not active
+    wait = QtCore.QEventLoop()
+    QtCore.QTimer.singleShot(400, wait.quit)
+    wait.exec()
+    assert document.activeNode() is active
+    assert part(docker, "intarsia_run").isEnabled()
 
 
 def test_the_result_of_a_closed_picture_stays_in_the_engine(

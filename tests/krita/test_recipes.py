@@ -18,6 +18,14 @@ def test_a_kept_recipe_is_found_by_its_layer_until_it_is_forgotten() -> None:
     assert recipes.recipe_of(document, other) == {"operation": "harmonize"}
 
 
+def test_the_results_of_an_element_are_known_by_their_ids() -> None:
+    document = krita.Document(4, 4)
+    one, other = document.layer("One"), document.layer("Other")
+    recipes.keep(document, one, {}, "{element}")
+    recipes.keep(document, other, {}, "{another}")
+    assert recipes.results_of(document, "{element}") == {one.uniqueId().toString()}
+
+
 def test_forgetting_an_unknown_layer_writes_nothing() -> None:
     document = krita.Document(4, 4)
     recipes.forget(document, "{nobody}")

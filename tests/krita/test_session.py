@@ -6,10 +6,18 @@ from typing import Any
 
 import pytest
 
-from intarsia_client.errors import JobFailed
+from intarsia_client.errors import EngineUnreachable, JobFailed
 from intarsia_client.schema import Operation, Progress, Result
 from intarsia_krita.jobs import EngineStatus, Event
-from intarsia_krita.session import Problem, Session, Work, duration_taken, expected_time, job_label
+from intarsia_krita.session import (
+    Outcome,
+    Problem,
+    Session,
+    Work,
+    duration_taken,
+    expected_time,
+    job_label,
+)
 
 BLEND = Operation("blend", "Blend", "Blend it", "", (), ())
 HARMONIZE = Operation("harmonize", "Harmonize", "Harmonize it", "", (), (), trains=True)
@@ -47,6 +55,14 @@ def test_a_job_that_is_over_is_off_the_panel(end: str) -> None:
     assert session.happen(Event(end, "j1", value)) is not None
     assert session.work_on("doc") is None
     assert ("doc" in session.problems) == (end == "failed")
+
+
+def test_a_job_whose_engine_got_lost_is_offered_again_when_it_is_back() -> None:
+    session, _ = begun()
+    session.happen(Event("failed", "j1", EngineUnreachable("The engine does not answer.")))
+    row = {"job": "j1", "label": "night.kra – Harmonize – Lemur", "state": "running"}
+    session.engine = EngineStatus("running", jobs=(row,))
+    assert session.waiting("night.kra") == [row]
 
 
 def test_a_new_run_takes_the_old_problem_away() -> None:
@@ -130,6 +146,16 @@ def test_the_expected_time_comes_from_the_engine_or_else_from_the_declaration() 
     assert expected_time(HARMONIZE, estimate) == "Takes about 4 min. Learns this picture first."
     assert "Learns this picture first" in expected_time(HARMONIZE, None)
     assert expected_time(BLEND, None) == "Takes a moment."
+
+
+def test_of_closed_documents_nothing_is_kept_but_their_jobs() -> None:
+    session, work = begun()
+    session.outcomes["old"] = [Outcome("j0", BLEND, [], "Blended", Result((), {}))]
+    session.outcomes["doc"] = [Outcome("j0", BLEND, [], "Blended", Result((), {}))]
+    session.problems["old"] = session.problems[""] = Problem("Something.")
+    session.forget_closed(["doc"])
+    assert set(session.outcomes) == {"doc"} and set(session.problems) == {""}
+    assert session.work_on("doc") is work
 
 
 def test_passed_times_are_not_about() -> None:

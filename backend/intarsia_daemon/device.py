@@ -104,7 +104,7 @@ def _available(name: str) -> bool:
     kind, _, index = name.partition(":")
     if kind == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        return (int(index) if index.isdigit() else 0) < count
+        return index.isdigit() and int(index) < count if index else count > 0
     return kind == "mps" and torch.backends.mps.is_available()
 
 

@@ -65,6 +65,12 @@ def test_outside_the_area_the_composite_is_untouched(model: TrainedModel) -> Non
     assert torch.equal(made.picture[:, :, -3:, -3:], naive[:, :, -3:, -3:])
 
 
+def test_without_reach_and_softness_the_area_is_the_edit_mask(model: TrainedModel) -> None:
+    naive, edit_mask = composite()
+    done = harmonize(model, naive, 0.5 * edit_mask, radius=0, sigma=0.0, strength=0.8)
+    torch.testing.assert_close(done.edit_mask, 0.4 * edit_mask)
+
+
 def test_strength_scales_the_change(model: TrainedModel) -> None:
     naive, edit_mask = composite()
     none, half, full = (

@@ -99,7 +99,7 @@ def estimate(
             "How far beyond the element the change may go, at the model's size.",
             0.0,
             30.0,
-            2.0,
+            0.0,
             unit="px",
             step=1.0,
             advanced=True,
@@ -110,7 +110,7 @@ def estimate(
             "How softly the change ends, at the model's size.",
             0.0,
             30.0,
-            2.0,
+            0.0,
             unit="px",
             step=0.5,
             advanced=True,
@@ -161,8 +161,9 @@ def harmonize(
     Source: Hinz et al. 2020, arXiv:2003.11512, section 4.2. The composite is made over the
     pasted picture, so that everything outside the element stays as it is; on pictures larger than
     the model the difference is enlarged, so that detail stays
-    (docs/decisions/0009-full-resolution.md). Deviation: the change reaches 2 pixels beyond the
-    element and ends over 2, not 7 and 5: enlarged, those show as a halo.
+    (docs/decisions/0009-full-resolution.md). Deviation: the change keeps to the element's own alpha
+    unless told otherwise; the published 7 pixels of growth and 5 of softness, enlarged to the
+    picture, show as a halo.
     """
     with context.phase("prepare"):
         placed = place(picture, element, area, margin=None)

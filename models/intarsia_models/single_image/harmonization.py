@@ -50,7 +50,8 @@ def harmonize(
         strength: How much of the change is made, in [0, 1].
         radius: Pixels (at the model's size) by which the area grows beyond ``edit_mask``; by
             default the task's.
-        sigma: Softness of the area's edge in pixels (at the model's size).
+        sigma: Softness of the area's edge in pixels (at the model's size). With 0 for both, the
+            area is ``edit_mask`` itself, at full size.
 
     Returns:
         The composite over the *naive* picture.
@@ -78,8 +79,11 @@ def harmonize(
     generated = model.apply(naive)
     small = _at_size_of(generated, naive)
     grown = model.settings.mask_radius if radius is None else radius
-    area = soft_edit_mask(inside, radius=grown, sigma=sigma)
-    area = F.interpolate(area, naive.shape[-2:], mode="bilinear").to(model.real) * strength
+    if grown == 0 and sigma == 0:
+        area = edit_mask.to(model.real) * strength
+    else:
+        area = soft_edit_mask(inside, radius=grown, sigma=sigma)
+        area = F.interpolate(area, naive.shape[-2:], mode="bilinear").to(model.real) * strength
     changed = apply_difference(naive, small, _with_own_detail(model, small, generated, inside))
     return Harmonized(torch.lerp(naive, changed, area), area, generated)
 

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from krita import InfoObject, Krita, Selection
-from PyQt5.QtCore import QByteArray
+from PyQt5.QtCore import QByteArray, Qt
 from PyQt5.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QPushButton, QSpinBox, QWidget
 
 FOLDER = Path(os.environ["INTARSIA_SCENES"])
@@ -516,22 +516,38 @@ def window_stays_alive():
 
 def pictures():
     """The panel idle, running, with a result and with an error, on a real painting."""
+    window = krita.activeWindow().qwindow()
+    window.setGeometry(0, 0, 1400, 1000)
     document = yield from open_picture("large")
-    krita.activeWindow().activeView().setZoomLevel(1.0) if hasattr(
-        krita.activeWindow().activeView(), "setZoomLevel"
-    ) else None
+    for one in krita.dockers():
+        one.setVisible(one.objectName() in ("KisLayerBox", "ToolBox", "intarsia"))
+    krita.activeWindow().activeView().canvas().setZoomLevel(1.25)
+    window.resizeDocks([docker()], [270], Qt.Horizontal)
+    window.resizeDocks([docker()], [720], Qt.Vertical)
     choose("intarsia_operation", "harmonize")
     yield from pause(2)
     docker().refresh()
+    corner = docker().mapToGlobal(docker().rect().topLeft())
+    found = {"place": [corner.x(), corner.y(), docker().width(), docker().height()]}
     yield from shot("idle")
     click("intarsia_run")
-    yield (lambda: docker().session.works and _has_preview(0.45)), "a preview", 550
+    yield (lambda: docker().session.works and _has_preview(0.5)), "a preview", 1500
     yield from shot("running")
-    yield is_idle, "the result", 900
+    yield is_idle, "the result", 1800
     document.waitForDone()
     yield from pause(2)
     yield from shot("result")
-    return {"layers": layers(document)}
+    command = (HOME / "engine.json").read_text("utf-8")
+    os.kill(engine_pid(), signal.SIGKILL)
+    (HOME / "engine.json").write_text(json.dumps({"command": ["/bin/false"]}), "utf-8")
+    click("intarsia_keep")
+    click("intarsia_run")
+    yield (lambda: shown("intarsia_problem")), "the sentence"
+    yield from pause(1)
+    yield from shot("error")
+    (HOME / "engine.json").write_text(command, "utf-8")
+    found["sentence"] = text("intarsia_problem")
+    return found
 
 
 def _has_preview(share):

@@ -220,7 +220,7 @@ def task_settings(task: str, **changes: Any) -> TaskSettings:
 
 
 _HARMONIZATION_QUALITIES: dict[str, dict[str, Any]] = {
-    # For 2 CPU cores: about 70 s when they are idle. Two thirds of the paper's resolution, a quarter
+    # For 2 CPU cores: about 70 s when idle. Two thirds of the paper's resolution, a quarter
     # of its iterations, half of its channels. One step each for critic and generator: with one step
     # of the critic to three of the generator, as fast a training burns out to white and black.
     # The weight of the reconstruction keeps the colours of so short a training in place.

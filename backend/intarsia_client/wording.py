@@ -40,7 +40,7 @@ def error_text(error: BaseException) -> tuple[str, str, dict[str, Any] | None]:
 
     Returns:
         The sentence, the remedy (may be empty), and what a button does: ``{"label": …, "set": …}``,
-        ``{"label": …, "do": "retry" | "start" | "release" | "log"}`` or None.
+        ``{"label": …, "do": "retry" | "start" | "release" | "log" | "remove"}`` or None.
     """
     if not isinstance(error, IntarsiaError):
         return (

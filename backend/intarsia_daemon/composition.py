@@ -97,9 +97,8 @@ def continued(element: Picture) -> Picture:
     solid = alpha_tensor(element)[0, 0].numpy() >= 0.5
     if solid.all() or not solid.any():
         return element
-    rows, columns = ndimage.distance_transform_edt(
-        ~solid, return_distances=False, return_indices=True
-    )
+    nearest = ndimage.distance_transform_edt(~solid, return_distances=False, return_indices=True)
+    rows, columns = np.asarray(nearest)
     array = element.array.copy()
     array[..., :3] = element.array[rows, columns, :3]
     return Picture(array, element.x, element.y, element.name)

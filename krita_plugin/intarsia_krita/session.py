@@ -10,7 +10,7 @@ from typing import Any, Collection, Mapping
 
 from intarsia_client import wording
 from intarsia_client.errors import EngineError
-from intarsia_client.schema import Operation, Progress, Result
+from intarsia_client.schema import Operation, Progress, Result, ResultLayer
 from intarsia_krita.jobs import EngineStatus, Event
 from intarsia_krita.texts import quoted, tr
 
@@ -33,6 +33,8 @@ class Work:
     """``connecting``, ``queued``, ``running``, ``paused`` or ``stopping``."""
     lane: str = ""
     progress: Progress | None = None
+    preview: ResultLayer | None = None
+    """The newest picture of the present state; most progress comes without one."""
     hint: str = ""
     """A sentence about something that happened on the way."""
 
@@ -141,6 +143,7 @@ class Session:
             work.state = event.value if event.value in _OPEN_STATES else "running"
         elif event.kind == "progress":
             work.progress = event.value
+            work.preview = event.value.preview or work.preview
             if work.state in ("connecting", "queued"):
                 work.state = "running"
         elif event.kind == "event":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from intarsia_client.schema import ResultLayer
 from intarsia_krita.pieces import (
     THUMBNAIL,
     bold,
@@ -37,6 +38,7 @@ class WorkView(QtWidgets.QWidget):
         self._bar.setAccessibleName(tr("Progress"))
         self._line = wrapped_label("")
         self._line.setObjectName("intarsia_stage")
+        self._preview: ResultLayer | None = None
         self._picture = QtWidgets.QLabel()
         self._picture.setObjectName("intarsia_preview")
         self._picture.setAccessibleName(tr("Picture of the present state"))
@@ -61,10 +63,10 @@ class WorkView(QtWidgets.QWidget):
         self._bar.setRange(0, 0 if percent is None else 100)
         self._bar.setValue(percent or 0)
         self._line.setText(work.line())
-        preview = work.progress.preview if work.progress else None
-        if preview is not None:
-            self._picture.setPixmap(pixmap(preview, THUMBNAIL))
-        self._picture.setVisible(preview is not None)
+        if work.preview is not None and work.preview is not self._preview:
+            self._preview = work.preview
+            self._picture.setPixmap(pixmap(work.preview, THUMBNAIL))
+        self._picture.setVisible(work.preview is not None)
         words = work.hint
         if work.lane == "training" and not words:
             words = tr(

@@ -216,6 +216,8 @@ def test_progress_is_drawn_with_stage_preview_and_pause(docker: Any) -> None:
     assert part(docker, "intarsia_stage").text() == "Training – 25 % – 30 s left"
     assert part(docker, "intarsia_progress").value() == 25
     assert part(docker, "intarsia_preview").isVisible()
+    send(docker, "progress", job, Progress("Training", 2, 4, 20.0))  # the last picture stays
+    assert part(docker, "intarsia_preview").isVisible()
     part(docker, "intarsia_pause").click()
     assert docker.jobs.named("pause") == [(job,)]
     send(docker, "event", job, ("paused", {}))

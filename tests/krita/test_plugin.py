@@ -9,10 +9,11 @@ from pathlib import Path
 
 import krita
 import pytest
-from tests.support import FAKES, ROOT
 
 from intarsia_krita.broken import explain
 
+ROOT = Path(__file__).resolve().parents[2]
+FAKES = ROOT / "tests" / "fakes"
 PLUGIN = ROOT / "krita_plugin" / "intarsia_krita"
 _LOAD = """
 import krita, sys, intarsia_krita

@@ -334,10 +334,11 @@ class _Work:
 
     def _load(self, model_id: str) -> _Model:
         folder, device = self.context.models.path(model_id), self.context.device
+        key = (self.context.models.reference(model_id)["hash"], device)
         with (
             self.context.phase("load"),
             self.context.cache.get(
-                (model_id, device), lambda: TrainedModel.load(folder, device=device), _bytes_of
+                key, lambda: TrainedModel.load(folder, device=device), _bytes_of
             ) as trained,
         ):
             return _Model(model_id, trained)

@@ -8,10 +8,18 @@ Nothing here changes an existing layer; `insert` adds new ones.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Collection, Iterator, Sequence, Tuple
+from typing import Any, Collection, Sequence, Tuple
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import ITEM_BYTES, Operation, Pixels, ResultLayer
+from intarsia_krita.layer_tree import (
+    above_results,
+    find_node,
+    layers_below,
+    same_node,
+    topmost,
+    way_up,
+)
 from intarsia_krita.texts import quoted, tr
 
 ROLES = ("picture", "element", "area")
@@ -79,15 +87,6 @@ def document_name(document: Any) -> str:
     return path.replace("\\", "/").rsplit("/", 1)[-1] or document.name() or tr("Unnamed")
 
 
-def find_node(document: Any, node_id: str) -> Any | None:
-    """The layer of that id, or None when it is gone."""
-    root = document.rootNode()  # None once the document was closed
-    for node in _descendants(root) if root is not None else ():
-        if node.uniqueId().toString() == node_id:
-            return node
-    return None
-
-
 def look(document: Any) -> Situation:
     """See what a run would read.
 
@@ -126,7 +125,7 @@ def element_of(document: Any) -> Any:
     root, node = document.rootNode(), document.activeNode()
     while node is not None and node.type().endswith("mask"):
         node = node.parentNode()
-    if node is None or node.type() not in _ELEMENTS or _same(node, root):
+    if node is None or node.type() not in _ELEMENTS or same_node(node, root):
         raise _refuse(
             tr("The active layer is no object."),
             tr("Choose the layer that holds the pasted object."),
@@ -141,16 +140,6 @@ def element_of(document: Any) -> Any:
             tr("Put the object on a layer of its own, above the picture."),
         )
     return node
-
-
-def layers_below(document: Any, node: Any) -> Iterator[Any]:
-    """The layers under a node: in its own group first, then under each group around it."""
-    for parent, child in _way_up(document, node):
-        below = True
-        for sibling in parent.childNodes():
-            below = below and not _same(sibling, child)
-            if below and not sibling.type().endswith("mask"):
-                yield sibling
 
 
 def sizes(situation: Situation, operation: Operation) -> list[dict[str, Any]]:
@@ -202,11 +191,11 @@ def _read_below(document: Any, situation: Situation, name: str, dtype: str) -> P
     copy = document.clone()
     try:
         node = find_node(copy, situation.element_id)
-        for parent, child in _way_up(copy, node):
+        for parent, child in way_up(copy, node):
             above = False
             for sibling in parent.childNodes():
-                above = above or _same(sibling, child)
-                is_way = _same(sibling, child) and not _same(sibling, node)
+                above = above or same_node(sibling, child)
+                is_way = same_node(sibling, child) and not same_node(sibling, node)
                 if above and not is_way and not sibling.type().endswith("mask"):
                     sibling.setVisible(False)
         if document.currentTime() != copy.currentTime():
@@ -262,7 +251,7 @@ def insert(
     """
     element = find_node(document, element_id) if element_id else None
     parent = element.parentNode() if element is not None else document.rootNode()
-    above = _topmost(parent) if element is None else _above_results(parent, element, earlier)
+    above = topmost(parent) if element is None else above_results(parent, element, earlier)
     nodes = []
     for layer in layers:
         node = document.createNode(layer.name or tr("Result"), "paintlayer")
@@ -350,43 +339,7 @@ def _white_with_alpha(layer: ResultLayer) -> bytearray:
     return pixels
 
 
-# --- nodes ----------------------------------------------------------------------------------------
-
-
-def _descendants(node: Any) -> Iterator[Any]:
-    for child in node.childNodes():
-        yield child
-        yield from _descendants(child)
-
-
-def _way_up(document: Any, node: Any) -> Iterator[tuple[Any, Any]]:
-    """(parent, child) from a node up to the root."""
-    root, parent = document.rootNode(), node.parentNode()
-    while parent is not None:
-        yield parent, node
-        if _same(parent, root):
-            return
-        node, parent = parent, parent.parentNode()
-
-
-def _above_results(parent: Any, element: Any, earlier: Collection[str]) -> Any:
-    """The highest of the results that lie directly on the element, or the element itself."""
-    found, seen = element, False
-    for sibling in parent.childNodes():
-        if seen and sibling.uniqueId().toString() not in earlier:
-            break
-        if seen or _same(sibling, element):
-            found, seen = sibling, True
-    return found
-
-
-def _topmost(parent: Any) -> Any | None:
-    layers = [n for n in parent.childNodes() if not n.type().endswith("mask")]
-    return layers[-1] if layers else None
-
-
-def _same(one: Any, other: Any) -> bool:
-    return one.uniqueId().toString() == other.uniqueId().toString()
+# --- small things --------------------------------------------------------------------------------
 
 
 def _rectangle(rect: Any) -> Rectangle:

@@ -7,6 +7,7 @@ from typing import Any
 
 from intarsia_client.schema import Result
 from intarsia_krita import canvas, recipes
+from intarsia_krita.layer_tree import find_node
 from intarsia_krita.session import Outcome, Work
 
 
@@ -31,7 +32,7 @@ def deliver(document: Any, work: Work, result: Result) -> tuple[Outcome, bool]:
 def take_back(document: Any, outcome: Outcome) -> None:
     """Remove a result's layers and recipes; layers that are gone already do not matter."""
     for layer in outcome.layers:
-        node = canvas.find_node(document, layer)
+        node = find_node(document, layer)
         if node is not None:
             node.remove()
         recipes.forget(document, layer)
@@ -42,6 +43,6 @@ def fade(document: Any, outcome: Outcome, share: float) -> None:
     """Let a share of a result show, in [0, 1]; nothing is computed."""
     outcome.share = share
     for layer in outcome.layers:
-        node = canvas.find_node(document, layer)
+        node = find_node(document, layer)
         if node is not None:
             canvas.set_opacity(document, node, share)

@@ -14,6 +14,7 @@ from intarsia_client.schema import Operation, Result
 from intarsia_krita import canvas, delivery, recipes, settings
 from intarsia_krita.jobs import Event, Jobs, Request
 from intarsia_krita.jobs_window import JobsWindow
+from intarsia_krita.layer_tree import find_node
 from intarsia_krita.panel import Panel
 from intarsia_krita.pieces import THUMBNAIL, pixmap
 from intarsia_krita.qt import QtCore
@@ -277,7 +278,7 @@ class IntarsiaDocker(DockWidget):
     def _restore_active(self) -> None:
         """Krita makes a new layer the active one; the next run is to read the same element."""
         document = _open_document(self._active[0])  # it may be closed by now
-        node = canvas.find_node(document, self._active[1]) if document is not None else None
+        node = find_node(document, self._active[1]) if document is not None else None
         if document is not None and node is not None:
             document.setActiveNode(node)
         self.refresh()

@@ -11,6 +11,7 @@ import contextlib
 import queue
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Callable, Mapping, Sequence
 
 from intarsia_client.endpoint import Endpoint, home, read_engine_command
@@ -30,6 +31,8 @@ REACH_S = 45.0
 LOOK_S = 3.0
 """Seconds for reaching an engine that already runs."""
 LOG_BYTES = 16 * 1024
+LOGS = ("engine.log", "start.log")
+"""The engine's own words, and what it said when it could not even start."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,14 @@ class EngineStatus:
     version: str = ""
     jobs: tuple[dict[str, Any], ...] = ()
     error: IntarsiaError | None = field(default=None, compare=False)
+
+
+def _changed(path: Path) -> float:
+    try:
+        about = path.stat()
+    except OSError:
+        return 0.0
+    return about.st_mtime if about.st_size else 0.0
 
 
 def _connect(**settings: Any) -> Any:
@@ -173,7 +184,8 @@ class Jobs:
         """Read the end of the engine's log (event ``log``)."""
 
         def work() -> None:
-            path = home() / "log" / "engine.log"
+            folder = home() / "log"
+            path = max((folder / name for name in LOGS), key=_changed)
             try:
                 with path.open("rb") as file:
                     file.seek(max(0, path.stat().st_size - LOG_BYTES))

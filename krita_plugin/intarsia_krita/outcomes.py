@@ -30,7 +30,6 @@ class OutcomesView(QtWidgets.QWidget):
         self._strip.setWrapping(False)
         self._strip.setIconSize(QtCore.QSize(THUMBNAIL, THUMBNAIL))
         self._strip.setSpacing(2)
-        self._strip.setFixedHeight(THUMBNAIL + 30)
         self._strip.currentRowChanged.connect(lambda row: self._show_chosen())
         self._notes = small_label("")
         self._amount = QtWidgets.QSlider(Qt.Orientation.Horizontal)
@@ -85,6 +84,8 @@ class OutcomesView(QtWidgets.QWidget):
                 item = QtWidgets.QListWidgetItem(icon, str(number))
                 item.setToolTip(outcome.line())
                 self._strip.addItem(item)
+            heights = [o.picture.height() for o in outcomes if o.picture is not None]
+            self._strip.setFixedHeight(max(heights, default=THUMBNAIL) + 34)
             self._strip.setCurrentRow(len(outcomes) - 1)
             self._strip.blockSignals(False)
         self._show_chosen()

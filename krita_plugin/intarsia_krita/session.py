@@ -80,7 +80,8 @@ class Outcome:
 
     def line(self) -> str:
         """One line about it: what, and how long it took."""
-        took = sum(self.result.seconds.values())
+        seconds = self.result.seconds
+        took = seconds.get("total") or sum(seconds.values())
         name = quoted(self.name)
         return tr("%s, made in %s", name, duration_taken(took)) if took else name
 
@@ -117,6 +118,8 @@ class Session:
     """Newest last, by document."""
     problems: dict[str, Problem] = field(default_factory=dict)
     """The latest by document; ``""`` holds those of no document."""
+    device: str = ""
+    """Where the engine computes, as the newest result says."""
     said: str = ""
     """A short message in the engine's line."""
     over: set = field(default_factory=set)
@@ -152,7 +155,9 @@ class Session:
             del self.works[event.job]
             if not isinstance(event.value, EngineError):  # else the engine may still have the job
                 self.over.add(event.job)
-            if event.kind == "failed":
+            if isinstance(event.value, Result):
+                self.device = str(event.value.recipe.get("device") or self.device)
+            elif isinstance(event.value, BaseException):
                 self.problems[work.document] = Problem.of(event.value)
         return work
 
@@ -201,8 +206,8 @@ class Session:
             return engine.state, self.said
         if engine.state == "running":
             parts = [tr("Engine ready")]
-            if engine.device:
-                parts.append(engine.device)
+            if engine.device or self.device:
+                parts.append(engine.device or self.device)
             busy = sum(job.get("state") in ("queued", "running") for job in engine.jobs)
             if busy:
                 parts.append(tr("1 job") if busy == 1 else tr("%d jobs", busy))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections.abc import Iterator
@@ -252,6 +253,17 @@ def test_all_threads_end_when_it_is_closed(jobs: Jobs, client: FakeClient) -> No
     jobs.close()
     jobs._asker.join(20)
     assert not jobs._asker.is_alive()
+
+
+def test_of_an_engine_that_could_not_start_the_newer_log_is_read(
+    jobs: Jobs, events: queue.Queue[Event], tmp_path: Path
+) -> None:
+    (tmp_path / "log").mkdir()
+    for name, time in (("engine.log", 1000), ("start.log", 2000)):
+        (tmp_path / "log" / name).write_text(name, "utf-8")
+        os.utime(str(tmp_path / "log" / name), (time, time))
+    jobs.ask_log()
+    assert events.get(timeout=20).value == "start.log"
 
 
 def test_the_log_is_read_from_its_end(

@@ -141,6 +141,19 @@ def test_the_engines_line_says_how_it_is(status: EngineStatus, sentence: str) ->
     assert Session(engine=status).engine_line() == (status.state, sentence)
 
 
+def test_the_device_is_known_from_a_result_where_the_engine_did_not_say_it() -> None:
+    session, _ = begun()
+    session.engine = EngineStatus("running")
+    session.happen(Event("finished", "j1", Result((), {"device": "CPU, 2 cores"})))
+    assert session.engine_line()[1] == "Engine ready · CPU, 2 cores"
+
+
+def test_the_time_a_result_took_is_the_total_not_the_sum_with_it() -> None:
+    seconds = {"train": 100.0, "total": 120.0}
+    outcome = Outcome("j", BLEND, [], "Blended", Result((), {}, seconds=seconds))
+    assert outcome.line() == "“Blended”, made in 2 min"
+
+
 def test_the_expected_time_comes_from_the_engine_or_else_from_the_declaration() -> None:
     estimate = {"seconds": 240.0, "trains": True, "text": "Learns this picture first."}
     assert expected_time(HARMONIZE, estimate) == "Takes about 4 min. Learns this picture first."

@@ -43,6 +43,7 @@ docs: $(READY)  ## write the generated files again (catalog.json, docs/operation
 bench: $(READY)  ## benchmarks: ratios to the peers, in one run
 	$(BIN)/python benchmarks/round_trip.py $(ARGS)
 	$(BIN)/python benchmarks/poisson.py $(ARGS)
+	$(BIN)/python benchmarks/cancelling.py $(ARGS)
 	$(BIN)/python benchmarks/single_image.py $(ARGS)
 
 package: $(READY)  ## the Krita zip, the GIMP zip and the wheel, in dist/

@@ -89,7 +89,7 @@ def test_batch_statistics_are_of_each_sample_alone() -> None:
     noises = random_noises(generator, batch=2)
     both = generator.synthesize(noises, SIZES, batch_statistics=True)
     second = generator.synthesize([z[1:] for z in noises], SIZES, batch_statistics=True)
-    assert torch.allclose(both[1:], second, atol=1e-6)
+    assert torch.allclose(both[1:], second, atol=1e-4)
     running = generator.synthesize(noises, SIZES)
     assert (both - running).abs().max() > 1e-3
 

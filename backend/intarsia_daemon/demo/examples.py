@@ -60,10 +60,20 @@ EXAMPLES = (
         {"method": "feather", "feather": "12"},
     ),
     Example(
+        "harmonize_lemur",
+        "Harmonize: learn a painting, repaint a photograph",
+        "A lemur in van Gogh's night. A small model learns the painting (nothing else: no other "
+        "picture, no internet) and repaints the photograph in its colours and strokes.",
+        "harmonize",
+        {
+            "picture": "starry_night_lemur.ora#Starry Night",
+            "element": "starry_night_lemur.ora#Lemur",
+        },
+    ),
+    Example(
         "harmonize_portrait",
-        "Harmonize: learn a drawing, repaint a photograph",
-        "A pink cap on a drawing of the 16th century. A small model learns the drawing (nothing "
-        "else: no other picture, no internet) and repaints the cap in its colours and strokes.",
+        "Harmonize: a drawing",
+        "A pink cap on a drawing of the 16th century takes on its grey-blue ink.",
         "harmonize",
         {"picture": "portrait_cap.ora#Portrait", "element": "portrait_cap.ora#Cap"},
     ),

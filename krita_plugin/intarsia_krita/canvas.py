@@ -2,7 +2,7 @@
 
 Krita gives 8 and 16 bit RGBA as B, G, R, A; on the wire it is R, G, B, A in sRGB, straight alpha.
 Other depths, models and profiles are converted by Krita itself, on a node that is in no document.
-Nothing here changes an existing layer; `insert` adds new ones.
+Nothing here changes an existing layer; `place` adds new ones.
 """
 
 from __future__ import annotations
@@ -229,39 +229,43 @@ def _read_selection(document: Any, bounds: Rectangle, name: str) -> Pixels:
 # --- inserting ------------------------------------------------------------------------------------
 
 
-def insert(
-    document: Any,
-    layers: Sequence[ResultLayer],
-    element_id: str | None,
-    earlier: Collection[str] = (),
-) -> tuple[list[Any], bool]:
-    """Put result layers directly above the element, each as one undo step.
+def make_nodes(document: Any, layers: Sequence[ResultLayer]) -> list[Any]:
+    """Layers that are filled but not yet in the document.
 
-    A layer is filled before it enters the document: Krita cannot undo a change of pixels, but it
-    can undo and redo the arrival of a layer with its pixels.
-
-    Args:
-        document: Where to.
-        layers: The first one lands lowest.
-        element_id: Id of the element's layer; None or a layer that is gone means on top.
-        earlier: Ids of this element's earlier results; those directly above it stay below.
-
-    Returns:
-        The new nodes, and whether the element was found.
+    Krita cannot undo a change of pixels, but it can undo and redo the arrival of a layer with its
+    pixels; so they are filled first, and `place` is one undo step for each.
     """
-    element = find_node(document, element_id) if element_id else None
-    parent = element.parentNode() if element is not None else document.rootNode()
-    above = topmost(parent) if element is None else above_results(parent, element, earlier)
     nodes = []
     for layer in layers:
         node = document.createNode(layer.name or tr("Result"), "paintlayer")
         data = from_wire(document, layer, color_space(node))
         node.setPixelData(data, layer.x, layer.y, layer.width, layer.height)
-        parent.addChildNode(node, above)
         nodes.append(node)
+    return nodes
+
+
+def place(
+    document: Any, nodes: Sequence[Any], element_id: str | None, earlier: Collection[str] = ()
+) -> bool:
+    """Put made nodes directly above the element.
+
+    Args:
+        document: Where to.
+        nodes: The first one lands lowest.
+        element_id: Id of the element's layer; None or a layer that is gone means on top.
+        earlier: Ids of this element's earlier results; those directly above it stay below.
+
+    Returns:
+        Whether the element was found.
+    """
+    element = find_node(document, element_id) if element_id else None
+    parent = element.parentNode() if element is not None else document.rootNode()
+    above = topmost(parent) if element is None else above_results(parent, element, earlier)
+    for node in nodes:
+        parent.addChildNode(node, above)
         above = node
     document.refreshProjection()
-    return nodes, element is not None
+    return element is not None
 
 
 def set_opacity(document: Any, node: Any, share: float) -> None:

@@ -21,9 +21,10 @@ def deliver(document: Any, work: Work, result: Result) -> tuple[Outcome, bool]:
         InvalidRequest: Its pixels cannot become layers of this document.
     """
     earlier = recipes.results_of(document, work.element) if work.element else ()
-    nodes, found = canvas.insert(document, result.layers, work.element, earlier)
-    for node in nodes:
+    nodes = canvas.make_nodes(document, result.layers)
+    for node in nodes:  # before they arrive: Krita may handle other events, a save too, meanwhile
         recipes.keep(document, node, result.recipe, work.element)
+    found = canvas.place(document, nodes, work.element, earlier)
     ids = [node.uniqueId().toString() for node in nodes]
     name = result.layers[0].name if result.layers else work.operation.title
     return Outcome(work.job, work.operation, ids, name, replace(result, layers=())), found

@@ -60,6 +60,7 @@ class IntarsiaDocker(DockWidget):
         self._again: dict[str, tuple[Work, Request]] = {}
         self._estimate: Mapping[str, Any] | None = None
         self._active = ("", "")
+        self._reads = False
         self._looked = 0.0
         self._settle = QtCore.QTimer(self)
         self._settle.setSingleShot(True)
@@ -177,11 +178,16 @@ class IntarsiaDocker(DockWidget):
         """Read the document and send the job; the result becomes a layer when it is there."""
         document, form = Krita.instance().activeDocument(), self.panel.form
         operation = form.operation
+        if self._reads:  # Krita may handle events while it composes: a second press, for one
+            return
+        self._reads = True
         try:
             reading = canvas.read(document, operation)
             values = operation.check([i.input for i in reading.inputs], form.values())
         except IntarsiaError as error:
             return self._complain(error)
+        finally:
+            self._reads = False
         situation = reading.situation
         job = uuid.uuid4().hex
         label = job_label(situation.document_name, operation, situation.element.name())
@@ -223,10 +229,13 @@ class IntarsiaDocker(DockWidget):
 
     def _happen(self, event: Event) -> None:
         """Something happened in the engine or on the way to it (in the window's thread)."""
-        work = self.session.happen(event)
-        if event.kind == "finished" and work is not None:
-            self._insert(work, event.value)
-        elif event.kind == "status":
+        delivered = True
+        if event.kind == "finished" and event.job in self.session.works:
+            delivered = self._insert(self.session.works[event.job], event.value)
+        self.session.happen(event)
+        if not delivered:
+            self.session.over.discard(event.job)  # the engine still has it
+        if event.kind == "status":
             self.session.engine, self.session.said = event.value, ""
             if self._window is not None:
                 self._window.show_jobs(event.value.jobs)
@@ -249,24 +258,23 @@ class IntarsiaDocker(DockWidget):
             self._settle.start()
         self.refresh()
 
-    def _insert(self, work: Work, result: Result) -> None:
-        """Put a result into its document, and let the engine forget it."""
+    def _insert(self, work: Work, result: Result) -> bool:
+        """Put a result into its document, and let the engine forget it; False if it cannot."""
         document = _open_document(work.document)
         if document is None:
-            self.session.over.discard(work.job)  # it is offered again when the picture is open
             name = quoted(work.document_name)
             self.session.problems[""] = Problem(
                 tr("%s was closed before its result was there.", name),
                 tr("The engine keeps the result for a day: open the picture, then More > Jobs…"),
             )
-            return
+            return False
         active = document.activeNode()
         self._active = (work.document, active.uniqueId().toString() if active else "")
         try:
             outcome, found = delivery.deliver(document, work, result)
         except IntarsiaError as error:
             self.session.problems[work.document] = Problem.of(error)
-            return
+            return False
         if result.layers:
             outcome.picture = pixmap(result.layers[0], THUMBNAIL)
         self.session.outcomes.setdefault(work.document, []).append(outcome)
@@ -274,6 +282,7 @@ class IntarsiaDocker(DockWidget):
         if work.element and not found:
             self.session.said = tr("The object's layer is gone; the result is on top.")
         self.jobs.acknowledge(work.job)
+        return True
 
     def _restore_active(self) -> None:
         """Krita makes a new layer the active one; the next run is to read the same element."""

@@ -20,6 +20,7 @@ from PyQt5.QtCore import QTimer
 FOLDER = Path(os.environ["INTARSIA_SCENES"])
 TICK_MS = 50
 WAIT_S = 60.0
+REST_S = 1.5
 
 
 class Player:
@@ -30,6 +31,7 @@ class Player:
         self.names = os.environ["INTARSIA_PLAY"].split(",")
         self.scene = None
         self.waiting = None
+        self.rest_until = 0.0
         sys.excepthook = self.crash
         self.stacks = (FOLDER / "stacks.txt").open("w")
         faulthandler.enable(self.stacks)
@@ -47,15 +49,17 @@ class Player:
             self.step()
         except StopIteration as end:
             self.findings[self.name] = end.value or {}
-            self.scene = self.waiting = None
+            self.rest()
         except BaseException:
             self.findings[self.name] = {"traceback": traceback.format_exc()}
-            self.scene = self.waiting = None
+            self.rest()
         self.timer.start(TICK_MS)
 
     def step(self) -> None:
         """One look, and if it is time one step of the scene."""
         if self.scene is None:
+            if time.monotonic() < self.rest_until:
+                return None
             if Krita.instance().activeDocument() is not None:
                 return self.close()
             if not self.names:
@@ -77,10 +81,20 @@ class Player:
         check, what, *seconds = next(self.scene)
         self.waiting = (check, what, time.monotonic() + (seconds[0] if seconds else WAIT_S))
 
+    def rest(self) -> None:
+        """Between two scenes: Krita's layer list must have caught up before a picture is closed.
+
+        Seen in Krita 5.2.9: KisNodeModel::processUpdateQueue crashes when it still holds layers of
+        a picture that was closed and another one is opened.
+        """
+        self.scene = self.waiting = None
+        self.rest_until = time.monotonic() + REST_S
+
     def close(self) -> None:
         """Close one picture that a scene left open, as a person would."""
         Krita.instance().activeDocument().setModified(False)
         Krita.instance().action("file_close").trigger()
+        self.rest()
 
     def end(self) -> None:
         """Leave Krita as a person would."""

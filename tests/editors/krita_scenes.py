@@ -465,9 +465,11 @@ def keeps_the_recipe():
     name = document.topLevelNodes()[-1].name()
     path = str(FOLDER / "kept.kra")
     assert document.saveAs(path)
+    yield from pause(1.5)  # see krita_driver.Player.rest
     document.setModified(False)
     krita.action("file_close").trigger()
     yield (lambda: krita.activeDocument() is None), "the closing"
+    yield from pause(1.5)
     choose("control_method", "hard")
     part(QSpinBox, "control_seed").setValue(0)
     again = krita.openDocument(path)

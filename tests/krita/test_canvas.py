@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Collection
 
 import krita
 import pytest
@@ -44,6 +45,16 @@ def document(space: tuple[str, str, str] | None = None) -> krita.Document:
 def thing(made: krita.Document) -> krita.Node:
     """The red element."""
     return made.root.children[1]
+
+
+def insert(
+    made: krita.Document,
+    layers: list[ResultLayer],
+    element: str | None,
+    earlier: Collection[str] = (),
+) -> tuple[list[krita.Node], bool]:
+    nodes = canvas.make_nodes(made, layers)
+    return nodes, canvas.place(made, nodes, element, earlier)
 
 
 def test_swapping_red_and_blue_twice_changes_nothing_and_once_swaps_samples() -> None:
@@ -153,7 +164,7 @@ def test_a_result_lies_above_the_element_and_one_undo_removes_it() -> None:
     fill(made.layer("Top"), GREEN, 0, 0, 1, 1)
     element = made.root.children[1]
     layer = ResultLayer("Blended", 2, 1, 4, bytes([10, 20, 30, 255, 40, 50, 60, 128]), x=3, y=2)
-    (node,), found = canvas.insert(made, [layer], element.uniqueId().toString())
+    (node,), found = insert(made, [layer], element.uniqueId().toString())
     assert found
     assert [n.name() for n in made.topLevelNodes()] == ["Paper", "Thing", "Blended", "Top"]
     assert node.pixelData(3, 2, 2, 1) == bytes([30, 20, 10, 255, 60, 50, 40, 128])
@@ -166,9 +177,9 @@ def test_a_second_result_covers_the_first() -> None:
     made = document()
     element, layer = thing(made), ResultLayer("One", 1, 1, 4, bytes(4))
     key = element.uniqueId().toString()
-    (one,), _ = canvas.insert(made, [layer], key)
+    (one,), _ = insert(made, [layer], key)
     made.layer("Other")
-    canvas.insert(made, [ResultLayer("Two", 1, 1, 4, bytes(4))], key, {one.uniqueId().toString()})
+    insert(made, [ResultLayer("Two", 1, 1, 4, bytes(4))], key, {one.uniqueId().toString()})
     names = [n.name() for n in made.topLevelNodes()]
     assert names == ["Paper", "Thing", "One", "Two", "Other"]
 
@@ -176,7 +187,7 @@ def test_a_second_result_covers_the_first() -> None:
 def test_a_result_without_its_element_lands_on_top() -> None:
     made = document()
     layer = ResultLayer("Blended", 1, 1, 4, bytes(4))
-    _, found = canvas.insert(made, [layer], "{gone}")
+    _, found = insert(made, [layer], "{gone}")
     assert not found
     assert made.topLevelNodes()[-1].name() == "Blended"
 
@@ -185,14 +196,14 @@ def test_a_result_returns_to_the_documents_own_colours() -> None:
     made = document(("RGBA", "F32", krita.LINEAR))
     half = struct.pack("<4H", round(0.7354 * 65535), 0, 65535, 65535)
     layer = ResultLayer("Deep", 1, 1, 4, half, "u16")
-    (node,), _ = canvas.insert(made, [layer], None)
+    (node,), _ = insert(made, [layer], None)
     red, green, blue, alpha = struct.unpack("<4f", node.pixelData(0, 0, 1, 1))
     assert (red, green, blue, alpha) == pytest.approx((0.5, 0.0, 1.0, 1.0), abs=1e-3)
 
 
 def test_a_mask_becomes_a_white_layer_as_opaque_as_it_is_strong() -> None:
     made = document()
-    (node,), _ = canvas.insert(made, [ResultLayer("Mask", 2, 1, 1, bytes([0, 77]))], None)
+    (node,), _ = insert(made, [ResultLayer("Mask", 2, 1, 1, bytes([0, 77]))], None)
     assert node.pixelData(0, 0, 2, 1) == bytes([255, 255, 255, 0, 255, 255, 255, 77])
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import krita
 
+from intarsia_client.schema import Operation, Result, ResultLayer
 from intarsia_krita import recipes
+from intarsia_krita.delivery import deliver
+from intarsia_krita.session import Work
 
 
 def test_a_kept_recipe_is_found_by_its_layer_until_it_is_forgotten() -> None:
@@ -24,6 +27,16 @@ def test_the_results_of_an_element_are_known_by_their_ids() -> None:
     recipes.keep(document, one, {}, "{element}")
     recipes.keep(document, other, {}, "{another}")
     assert recipes.results_of(document, "{element}") == {one.uniqueId().toString()}
+
+
+def test_a_recipe_is_there_before_its_layer_is() -> None:
+    """Whoever saves the picture while a layer arrives saves its recipe with it."""
+    document, seen = krita.Document(4, 4), []
+    document.refreshProjection = lambda: seen.append(recipes.all_recipes(document))
+    operation = Operation("blend", "Blend", "Blend", "", (), ())
+    result = Result((ResultLayer("Blended", 1, 1, 4, bytes(4)),), {"operation": "blend"})
+    deliver(document, Work("j1", operation, "doc", "a.kra", None), result)
+    assert [[entry["name"] for entry in kept.values()] for kept in seen] == [["Blended"]]
 
 
 def test_forgetting_an_unknown_layer_writes_nothing() -> None:

@@ -237,7 +237,13 @@ class Client:
         Raises:
             EngineUnreachable: No answer within 10 s.
         """
-        self._connection.session().request("shutdown", {"now": bool(now)}, timeout_s=10.0)
+        session = self._connection.session()
+        try:
+            session.request("shutdown", {"now": bool(now)}, timeout_s=10.0)
+        except EngineUnreachable:
+            if session.error is None:  # no answer, and yet connected
+                raise
+            # It was faster to leave than its answer to arrive.
 
     def close(self) -> None:
         """End the connection; whoever waits gets `EngineUnreachable`, jobs stay in the engine."""

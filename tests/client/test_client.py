@@ -469,6 +469,13 @@ def test_the_smaller_requests_return_what_the_engine_says(
     assert engine.received[-1].header["now"] is True
 
 
+def test_an_engine_that_leaves_before_it_answers_has_shut_down(
+    engine: ScriptedEngine, connect: Connect
+):
+    engine.on("shutdown", lambda engine, visit: engine._stop.set())
+    connect().shutdown()
+
+
 def test_an_estimate_checks_before_it_asks(
     engine: ScriptedEngine, connect: Connect, operation: Operation
 ):

@@ -49,7 +49,7 @@ def estimate(
     seconds = _training_seconds(settings, height, width, context)
     if parameters["fine_tune"]:
         seconds += _tuning_seconds(settings, height, width, context)
-    text = "Learns this picture first; the next element on it takes seconds."
+    text = "Learns this picture first, unless it knows it already: then it takes seconds."
     return Estimate(seconds=seconds, trains=True, text=text)
 
 

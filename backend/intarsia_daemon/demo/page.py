@@ -16,7 +16,7 @@ figure { margin: 0; flex: 1 1 20rem; }
 figure img { width: 100%; border-radius: 4px; display: block; }
 .small figure { flex: 0 0 9rem; } figcaption { font-size: .85rem; opacity: .8; padding-top: .3rem; }
 pre { background: var(--soft); border: 1px solid var(--line); border-radius: 4px; padding: .7rem;
-      overflow-x: auto; font-size: .82rem; }
+      white-space: pre-wrap; overflow-wrap: anywhere; font-size: .82rem; }
 table { border-collapse: collapse; } td, th { padding: .2rem .9rem .2rem 0; text-align: left; }
 td { border-top: 1px solid var(--line); } .failed { color: #c22; }
 """

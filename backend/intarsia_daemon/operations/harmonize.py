@@ -29,13 +29,15 @@ from intarsia_models.single_image.cost import expected_fine_tune_seconds, expect
 from intarsia_models.single_image.fine_tuning import fine_tune as fine_tune_model
 from intarsia_models.single_image.harmonization import harmonize as harmonize_picture
 from intarsia_models.single_image.model import FAMILY, TrainedModel
-from intarsia_models.single_image.pyramid import pyramid_sizes
+from intarsia_models.single_image.pyramid import full_size, pyramid_sizes
 from intarsia_models.single_image.settings import TaskSettings, harmonization_settings
 from intarsia_models.single_image.training import TrainingProgress, image_hash, train
 
 SPEED = "single_image"
 """Under which the machine learns how fast it trains."""
 PREVIEW_EVERY_S = 2.0
+FOUR_STAGES_FROM = 400
+"""Pixels of the model's longer side above which "auto" takes four stages."""
 STEPS = 1000
 """Progress steps of a whole training."""
 
@@ -120,7 +122,7 @@ def estimate(
             "Stages",
             "In how many sizes the picture is learnt, small to large.",
             (
-                Option("auto", "By size", "Three, or four for Fine."),
+                Option("auto", "By size", "Three; four where more than 400 pixels are learnt."),
                 Option("3", "Three", "For pictures of about 250 pixels."),
                 Option("4", "Four", "For pictures of about 700 pixels."),
             ),
@@ -197,9 +199,21 @@ def harmonize(
 
 
 def wanted_settings(quality: str, stages: str, height: int, width: int) -> TaskSettings:
-    """The training settings that the artist's choices mean for a picture of that size."""
-    count = None if stages == "auto" else int(stages)
-    return harmonization_settings(quality, stages=count, size=(height, width))
+    """The training settings that the artist's choices mean for a picture of that size.
+
+    Args:
+        quality: "draft", "normal" or "fine".
+        stages: "3", "4", or "auto": four where the model itself is larger than `FOUR_STAGES_FROM`.
+        height: Rows of the picture.
+        width: Columns of the picture.
+
+    Source: arXiv:2003.11512, section 4.2: three stages at 250 pixels, four at about 700.
+    """
+    size = (height, width)
+    if stages == "auto":
+        largest = max(full_size(*size, harmonization_settings(quality).max_size))
+        stages = "4" if largest > FOUR_STAGES_FROM else "3"
+    return harmonization_settings(quality, stages=int(stages), size=size)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Generators of every family behind one interface: sampling, relabelling, transplanting, tracing."""

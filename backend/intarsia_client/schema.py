@@ -9,9 +9,36 @@ touches every front end.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Mapping, Sequence, Union
+from typing import Any, Mapping, Sequence
 
+from intarsia_client import parameters
 from intarsia_client.errors import InvalidRequest
+from intarsia_client.names import ClassBinding, ClassName, Folder, ModelRef, Text
+from intarsia_client.parameters import Choice, Option, Parameter, Scalar, Toggle, Whole
+
+__all__ = [
+    "COLOR_LABELS",
+    "ITEM_BYTES",
+    "MAX_SEED",
+    "ROLES",
+    "Choice",
+    "ClassBinding",
+    "ClassName",
+    "Folder",
+    "Input",
+    "ModelRef",
+    "Operation",
+    "Option",
+    "Parameter",
+    "Pixels",
+    "Progress",
+    "Result",
+    "ResultLayer",
+    "Scalar",
+    "Text",
+    "Toggle",
+    "Whole",
+]
 
 ROLES = ("picture", "area", "element", "reference", "templates")
 """What an input is for. It tells a front end where to look for it:
@@ -28,6 +55,9 @@ ROLES = ("picture", "area", "element", "reference", "templates")
     several pictures: a group's layers, the chosen layers or a folder.
 """
 
+COLOR_LABELS = ("blue", "green", "yellow", "orange", "brown", "red", "purple", "grey")
+"""Names of the colour labels that editors put on layers, for areas that a label marks."""
+
 MAX_SEED = 2**31 - 1
 
 
@@ -42,192 +72,16 @@ class Input:
     label: str
     help: str
     required: bool = True
+    several: bool = False
+    """Whether it may be given several times; the operation then gets a list, empty for none.
 
-
-@dataclass(frozen=True)
-class Scalar:
-    """A number with a range, drawn as a slider."""
-
-    name: str
-    label: str
-    help: str
-    minimum: float
-    maximum: float
-    default: float
-    unit: str = ""
-    """As shown behind the number: ``"px"``, ``"%"``, ``"°"``; empty for a bare number."""
-    step: float = 0.01
-    recompute: bool = True
-    """Whether changing it needs a new run (front ends mark it so)."""
-    advanced: bool = False
-    kind: str = field(default="scalar", init=False)
-
-    def check(self, value: Any) -> float:
-        """Return the value as a float, or raise `InvalidRequest` naming the range."""
-        if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise InvalidRequest(
-                f"{self.name} must be a number, got {value!r}.", value=value, remedy=self._range()
-            )
-        if not self.minimum <= value <= self.maximum:  # also refuses nan
-            raise InvalidRequest(
-                f"{self.name} must lie in {self._interval()}, got {value}.",
-                value=value,
-                remedy=self._range(),
-            )
-        return float(value)
-
-    def parse(self, text: str) -> float:
-        """Read the value from a command line or a recipe."""
-        try:
-            number = float(text)
-        except ValueError:
-            raise InvalidRequest(
-                f"{self.name} must be a number, got {text!r}.", value=text, remedy=self._range()
-            ) from None
-        return self.check(number)
-
-    def _range(self) -> str:
-        span = f"Use a number from {self.minimum:g} to {self.maximum:g}"
-        return f"{span}; the usual value is {self.default:g}."
-
-    def _interval(self) -> str:
-        return f"[{self.minimum:g}, {self.maximum:g}] {self.unit}".rstrip()
-
-
-@dataclass(frozen=True)
-class Whole:
-    """A whole number with a range, drawn as a spin box."""
-
-    name: str
-    label: str
-    help: str
-    minimum: int
-    maximum: int
-    default: int
-    unit: str = ""
-    recompute: bool = True
-    advanced: bool = False
-    kind: str = field(default="whole", init=False)
-
-    def check(self, value: Any) -> int:
-        """Return the value as an int, or raise `InvalidRequest` naming the range."""
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise InvalidRequest(
-                f"{self.name} must be a whole number, got {value!r}.",
-                value=value,
-                remedy=self._range(),
-            )
-        if not self.minimum <= value <= self.maximum:
-            raise InvalidRequest(
-                f"{self.name} must lie in {self._interval()}, got {value}.",
-                value=value,
-                remedy=self._range(),
-            )
-        return value
-
-    def parse(self, text: str) -> int:
-        """Read the value from a command line or a recipe."""
-        try:
-            number = int(text)
-        except ValueError:
-            raise InvalidRequest(
-                f"{self.name} must be a whole number, got {text!r}.",
-                value=text,
-                remedy=self._range(),
-            ) from None
-        return self.check(number)
-
-    def _range(self) -> str:
-        span = f"Use a whole number from {self.minimum} to {self.maximum}"
-        return f"{span}; the usual value is {self.default}."
-
-    def _interval(self) -> str:
-        return f"[{self.minimum}, {self.maximum}] {self.unit}".rstrip()
-
-
-@dataclass(frozen=True)
-class Option:
-    """One value of a `Choice`, with the artist's word for it."""
-
-    value: str
-    label: str
-    help: str = ""
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One of a few named values, drawn as a drop-down list."""
-
-    name: str
-    label: str
-    help: str
-    options: tuple[Option, ...]
-    default: str
-    recompute: bool = True
-    advanced: bool = False
-    kind: str = field(default="choice", init=False)
+    Templates always may. Several areas are told apart by the ``name`` of each: an editor's colour
+    label (`COLOR_LABELS`) or any other.
+    """
 
     def __post_init__(self) -> None:
-        if self.default not in self.values():
-            raise ValueError(
-                f"{self.name}: the default {self.default!r} is none of {self.values()}."
-            )
-
-    def values(self) -> list[str]:
-        """The values as sent, in the order shown."""
-        return [option.value for option in self.options]
-
-    def check(self, value: Any) -> str:
-        """Return the value, or raise `InvalidRequest` naming the choices."""
-        if value not in self.values():
-            names = ", ".join(self.values())
-            raise InvalidRequest(
-                f"{self.name} must be one of {names}, got {value!r}.",
-                value=value,
-                remedy=f"Choose one of: {names}.",
-            )
-        return value
-
-    def parse(self, text: str) -> str:
-        """Read the value from a command line or a recipe."""
-        return self.check(text)
-
-
-_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
-
-
-@dataclass(frozen=True)
-class Toggle:
-    """Yes or no, drawn as a check box."""
-
-    name: str
-    label: str
-    help: str
-    default: bool
-    recompute: bool = True
-    advanced: bool = False
-    kind: str = field(default="toggle", init=False)
-
-    def check(self, value: Any) -> bool:
-        """Return the value, or raise `InvalidRequest`."""
-        if not isinstance(value, bool):
-            raise InvalidRequest(
-                f"{self.name} must be yes or no, got {value!r}.",
-                value=value,
-                remedy="Use true or false.",
-            )
-        return value
-
-    def parse(self, text: str) -> bool:
-        """Read the value from a command line or a recipe."""
-        word = text.strip().lower()
-        if word not in _TRUE + _FALSE:
-            return self.check(text)
-        return word in _TRUE
-
-
-Parameter = Union[Scalar, Whole, Choice, Toggle]
-_KINDS = {"scalar": Scalar, "whole": Whole, "choice": Choice, "toggle": Toggle}
+        if self.role == "templates":
+            object.__setattr__(self, "several", True)
 
 
 @dataclass(frozen=True)
@@ -260,7 +114,7 @@ class Operation:
         """Check a request and fill in the defaults.
 
         Args:
-            inputs: Names of the inputs that are given (a templates input may repeat).
+            inputs: Names of the inputs that are given (one with ``several`` may repeat).
             parameters: Values by name; what is absent takes its default.
 
         Returns:
@@ -274,7 +128,7 @@ class Operation:
         for name in parameters:
             self.parameter(name)
         for wanted in self.inputs:
-            if wanted.role != "templates" and list(inputs).count(wanted.name) > 1:
+            if not wanted.several and list(inputs).count(wanted.name) > 1:
                 raise InvalidRequest(
                     f"{self.title} takes one {wanted.name!r} ({wanted.label}), got several.",
                     value=list(inputs).count(wanted.name),
@@ -307,28 +161,10 @@ class Operation:
     def from_dict(cls, data: Mapping[str, Any]) -> Operation:
         """Rebuild from `to_dict`; unknown fields of newer releases are ignored."""
         return cls(
-            inputs=tuple(_build(Input, item) for item in data["inputs"]),
-            parameters=tuple(_parameter(item) for item in data["parameters"]),
+            inputs=tuple(parameters.build(Input, item) for item in data["inputs"]),
+            parameters=tuple(parameters.from_dict(item) for item in data["parameters"]),
             **{k: data[k] for k in ("id", "title", "verb", "summary", "version", "trains")},
         )
-
-
-def _parameter(data: Mapping[str, Any]) -> Parameter:
-    kind = data["kind"]
-    if kind not in _KINDS:
-        raise InvalidRequest(
-            f"This release does not know the parameter kind {kind!r}.",
-            value=kind,
-            remedy='Update the plug-in: run "intarsia plugins install" again.',
-        )
-    if kind == "choice":
-        data = dict(data, options=tuple(_build(Option, item) for item in data["options"]))
-    return _build(_KINDS[kind], data)
-
-
-def _build(cls: Any, data: Mapping[str, Any]) -> Any:
-    known = {f.name for f in cls.__dataclass_fields__.values() if f.init}
-    return cls(**{key: value for key, value in data.items() if key in known})
 
 
 # --- pixels ---------------------------------------------------------------------------------------
@@ -372,6 +208,10 @@ class ResultLayer:
     dtype: str = "u8"
     x: int = 0
     y: int = 0
+    amount: float | None = None
+    """Of a frame, and of a layer that has frames: which amount in [0, 1] it shows."""
+    frame_of: int | None = None
+    """Of a frame: index in `Result.layers` of the layer it is another amount of."""
 
 
 @dataclass(frozen=True)
@@ -379,6 +219,7 @@ class Result:
     """What a finished job gives back."""
 
     layers: tuple[ResultLayer, ...]
+    """The layers that are new in the picture."""
     recipe: dict[str, Any]
     """Operation, version, parameters, seed, input and model hashes, software: repeats the edit."""
     metrics: dict[str, float] = field(default_factory=dict)
@@ -386,6 +227,10 @@ class Result:
     """Wall time per phase."""
     notes: tuple[str, ...] = ()
     """Sentences for the artist, e.g. what was made smaller to fit."""
+    frames: tuple[ResultLayer, ...] = ()
+    """Layers at other amounts, computed in the same run: each has the rectangle and the sample type
+    of the layer ``frame_of``. A front end may swap them in while a slider moves; one that does not
+    know them shows `layers` alone."""
 
 
 @dataclass(frozen=True)

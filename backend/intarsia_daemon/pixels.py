@@ -67,6 +67,10 @@ class Layer:
     """(H, W, 4) or (H, W), u8, u16 or f32."""
     x: int = 0
     y: int = 0
+    amount: float | None = None
+    """Of a frame, and of a layer that has frames: which amount in [0, 1] it shows."""
+    frame_of: int | None = None
+    """Of a frame: index in `Outcome.layers` of the layer it is another amount of."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,9 @@ class Outcome:
     metrics: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     """Sentences for the artist."""
+    frames: list[Layer] = field(default_factory=list)
+    """Layers at other amounts, each with ``amount`` and ``frame_of`` and with the rectangle and the
+    sample type of the layer ``frame_of``; front ends scrub between them without a new run."""
 
 
 _Item = TypeVar("_Item", Picture, Area)

@@ -1,1 +1,1 @@
-"""Generators of every family behind one interface: sampling, relabelling, transplanting, tracing."""
+"""Generators of every family behind one interface: sample, relabel, transplant, trace."""

@@ -60,6 +60,11 @@ class Codes(Protocol):
         """Number of pictures."""
         ...
 
+    @property
+    def y(self) -> Tensor | None:
+        """The label they were made with, (B,) or (B, K); None without classes."""
+        ...
+
     def expand(self, count: int) -> Codes:
         """The same for ``count`` copies of a batch of 1."""
         ...
@@ -188,10 +193,10 @@ class Generator(nn.Module, ABC):
 
         Args:
             z: (B, z_dim); None where ``w_plus`` is given.
-            y: (B,) class ids, or (B, K) rows summing to 1; None only for families without classes.
+            y: (B,) class ids, or (B, K) rows summing to 1; None only where there are no classes.
             w_plus: (B, layers, w_dim), for families with styles.
-            class_weights: (B, K, H, W) at any resolution, summing to 1 over K, or `ClassMaps`: which
-                class rules where (eq. 2).
+            class_weights: (B, K, H, W) at any resolution, summing to 1 over K, or `ClassMaps`:
+                which class rules where (eq. 2).
             class_layers: Names of the norms that use them; None: all. The others keep ``y``.
             transplants: Parts of other pictures (eq. 3).
             truncation_psi: In [0, 1]; what it means is the family's (1: no truncation).
@@ -388,7 +393,7 @@ class Generator(nn.Module, ABC):
                 result.append(transplant)
                 continue
             own = transplant.y is None and self.num_classes > 0
-            y = self._label_of(codes) if own else transplant.y
+            y = codes.y if own else transplant.y
             with_maps = maps if own else None
             reference = self._codes(transplant.z, y, transplant.w_plus, 1.0, None, "const")
             states = [self.begin(reference, with_maps)]
@@ -397,10 +402,6 @@ class Generator(nn.Module, ABC):
             found = Trace(reference, tuple(states), y)
             result.append(replace(transplant, trace=found, z=None, w_plus=None))
         return tuple(result)
-
-    def _label_of(self, codes: Any) -> Tensor | None:
-        """The label that codes were made with."""
-        return codes.y
 
     def _codes(
         self,

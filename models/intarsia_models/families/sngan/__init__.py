@@ -1,0 +1,1 @@
+"""SNGAN-projection: generator, discriminator, encoder and auxiliary networks."""

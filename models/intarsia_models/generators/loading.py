@@ -88,7 +88,7 @@ def load_generator(
         generator.labels = _checked_labels(labels, generator.num_classes)
     generator.half_precision = half
     generator.requires_grad_(False)
-    return generator.eval().to(device=device, memory_format=torch.channels_last)
+    return generator.eval().to(device).to(memory_format=torch.channels_last)
 
 
 def convert(path: Path, companions: Mapping[Role, Path] | None = None) -> Conversion:

@@ -111,13 +111,19 @@ class Generator(nn.Module, ABC):
     """In the order they run."""
     capabilities: frozenset[str] = frozenset()
     """Of `CAPABILITIES`."""
-    discriminator: Discriminator | None = None
-    encoder: nn.Module | None = None
+    discriminator: Discriminator | None
+    encoder: nn.Module | None
     """``encoder(x, y) -> z``, (B, 3, h, w) in [-1, 1] to (B, z_dim)."""
-    auxiliary: nn.Module | None = None
+    auxiliary: nn.Module | None
     """Extended latent space: ``extend(z) -> zeta`` and ``reduce(zeta) -> z``."""
     half_precision: bool = False
     """Run in float16 where the device is a GPU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.discriminator = None
+        self.encoder = None
+        self.auxiliary = None
 
     # --- what a family implements
 

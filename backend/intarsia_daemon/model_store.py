@@ -58,6 +58,11 @@ class ModelStore:
         self._on_change = on_change or (lambda: None)
         self._verified: dict[str, tuple[int, ...]] = {}
 
+    @property
+    def folder(self) -> Path:
+        """Where the models are: ``<home>/models``."""
+        return self._folder
+
     def find(self, source_hash: str, family: str, task: str, settings_hash: str) -> Path | None:
         """The folder to load a model from, or None if there is none.
 

@@ -17,6 +17,7 @@ from intarsia_models.families.sngan.layers import (
     halved,
     initialize,
 )
+from intarsia_models.families.sngan.resampled_convolution import halved_convolution
 from intarsia_models.families.sngan.settings import DiscriminatorSettings
 from intarsia_models.generators.generator import Discriminator
 
@@ -42,9 +43,12 @@ class DownBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H, W) or (B, C', H/2, W/2)."""
         h = self.conv1(x if self.first else torch.relu(x))
-        h = self.conv2(torch.relu(h))
+        h = torch.relu(h)
         if self.downsample:
-            h, x = halved(h), halved(x)  # averages and a 1x1 convolution commute
+            h = halved_convolution(h, self.conv2.normalized(), self.conv2.bias)
+            x = halved(x)  # averages and a 1x1 convolution commute
+        else:
+            h = self.conv2(h)
         return h + (x if self.shortcut is None else self.shortcut(x))
 
 
@@ -55,12 +59,13 @@ class SNGANDiscriminator(Discriminator):
     evaluation mode nothing is stored.
     """
 
-    def __init__(self, settings: DiscriminatorSettings, *, seed: int = 1) -> None:
+    def __init__(self, settings: DiscriminatorSettings, *, seed: int | None = 1) -> None:
         """Make one with fresh weights.
 
         Args:
             settings: All sizes.
-            seed: Of the weights; the global random numbers are left alone.
+            seed: Of the weights; the global random numbers are left alone. None leaves them
+                for whoever loads some.
         """
         super().__init__()
         self.sizes = settings

@@ -24,6 +24,7 @@ from intarsia_models.families.sngan.layers import (
     initialize,
     upsampled,
 )
+from intarsia_models.families.sngan.resampled_convolution import upsampled_convolution
 from intarsia_models.families.sngan.settings import GeneratorSettings
 from intarsia_models.generators.class_maps import ClassMaps
 from intarsia_models.generators.generator import EditPoint, Generator, NormLayer, State
@@ -68,7 +69,7 @@ class UpBlock(nn.Module):
     ) -> Tensor:
         """(B, C, H, W) -> (B, C', 2H, 2W); ``name`` is the block's in the maps."""
         h = torch.relu(self.norm1(x, y, maps, f"{name}.b1"))
-        h = self.conv1(upsampled(h))
+        h = upsampled_convolution(h, self.conv1.weight, self.conv1.bias)
         h = torch.relu(self.norm2(h, y, maps, f"{name}.b2"))
         # a 1x1 convolution and repetition commute; at the small size it costs a quarter
         return self.conv2(h) + upsampled(self.shortcut(x))
@@ -83,12 +84,13 @@ class SNGANGenerator(Generator):
 
     family = NAME
 
-    def __init__(self, settings: GeneratorSettings, *, seed: int = 0) -> None:
+    def __init__(self, settings: GeneratorSettings, *, seed: int | None = 0) -> None:
         """Make one with fresh weights.
 
         Args:
             settings: All sizes.
-            seed: Of the weights; the global random numbers are left alone.
+            seed: Of the weights; the global random numbers are left alone. None leaves them
+                for whoever loads some.
         """
         super().__init__()
         self.sizes = settings

@@ -20,12 +20,13 @@ SLOPE = 0.25
 class SNGANAuxiliary(nn.Module):
     """A: z to zeta (`extend`), and B: zeta to z (`reduce`)."""
 
-    def __init__(self, settings: AuxiliarySettings, *, seed: int = 3) -> None:
+    def __init__(self, settings: AuxiliarySettings, *, seed: int | None = 3) -> None:
         """Make one with fresh weights.
 
         Args:
             settings: All sizes.
-            seed: Of the weights; the global random numbers are left alone.
+            seed: Of the weights; the global random numbers are left alone. None leaves them
+                for whoever loads some.
         """
         super().__init__()
         self.sizes = settings

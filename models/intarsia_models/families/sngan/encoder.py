@@ -48,12 +48,13 @@ class EncoderBlock(nn.Module):
 class SNGANEncoder(nn.Module):
     """A picture and its class to z."""
 
-    def __init__(self, settings: EncoderSettings, *, seed: int = 2) -> None:
+    def __init__(self, settings: EncoderSettings, *, seed: int | None = 2) -> None:
         """Make one with fresh weights.
 
         Args:
             settings: All sizes.
-            seed: Of the weights; the global random numbers are left alone.
+            seed: Of the weights; the global random numbers are left alone. None leaves them
+                for whoever loads some.
         """
         super().__init__()
         self.sizes = settings

@@ -197,13 +197,15 @@ def halved(x: Tensor) -> Tensor:
     return F.avg_pool2d(x, 2)
 
 
-def initialize(module: nn.Module, seed: int) -> None:
+def initialize(module: nn.Module, seed: int | None) -> None:
     """Fresh weights as the public code makes them.
 
     Weights are uniform within +-gain sqrt(6 / (fan in + fan out)) (Glorot), gain sqrt(2) inside
     the residual blocks; biases 0; conditional scales 1 and shifts 0; u normal. Layers marked
-    ``lecun`` are normal with variance 1 / fan in (Chainer's default).
+    ``lecun`` are normal with variance 1 / fan in (Chainer's default). No seed: nothing is done.
     """
+    if seed is None:
+        return
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for part in module.modules():

@@ -10,7 +10,14 @@ from torch import Tensor
 
 
 def plain_norm(
-    x: Tensor, mean: Tensor, variance: Tensor, eps: float, gamma: Tensor, beta: Tensor
+    x: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    eps: float,
+    gamma: Tensor,
+    beta: Tensor,
+    *,
+    relu: bool = False,
 ) -> Tensor:
     """gamma (x - mean) / sqrt(variance + eps) + beta.
 
@@ -21,11 +28,13 @@ def plain_norm(
         eps: Added to the variance.
         gamma: (C,) or (B, C).
         beta: (C,) or (B, C).
+        relu: Negative results become 0.
     """
     scale = gamma * torch.rsqrt(variance + eps)
     shift = beta - scale * mean
     shape = (-1, x.shape[1], 1, 1)
-    return torch.addcmul(shift.view(shape), x, scale.view(shape))
+    result = torch.addcmul(shift.view(shape), x, scale.view(shape))
+    return result.relu_() if relu else result
 
 
 def spatial_norm(
@@ -36,6 +45,8 @@ def spatial_norm(
     gammas: Tensor,
     betas: Tensor,
     weights: Tensor,
+    *,
+    relu: bool = False,
 ) -> Tensor:
     """The same with gamma and beta mixed at every position: sum over c of W_c gamma_c.
 
@@ -47,12 +58,14 @@ def spatial_norm(
         gammas: (1 or B, k, C), one row per class.
         betas: (1 or B, k, C).
         weights: (1 or B, k, H, W), summing to 1 over k.
+        relu: Negative results become 0.
     """
     scales = gammas * torch.rsqrt(variance + eps)
     shifts = betas - scales * mean
     scale = torch.einsum("bkhw,bkc->bchw", *_same_batch(weights, scales))
     shift = torch.einsum("bkhw,bkc->bchw", *_same_batch(weights, shifts))
-    return torch.addcmul(shift, x, scale)
+    result = torch.addcmul(shift, x, scale)
+    return result.relu_() if relu else result
 
 
 def _same_batch(weights: Tensor, table: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,1 @@
+"""Projection: from a real picture to the latent whose picture is nearest to it."""

@@ -95,7 +95,7 @@ def _read(place: Path, size: int) -> tuple[str, dict[str, Tensor], Any]:
         if start[:2] == b"PK":
             return _read_archive(place, size)
         if start[2 : 2 + len(LEGACY_START)] == LEGACY_START:
-            return "torch", *_plain(read_torch_legacy(stream), size)
+            return "torch", *_plain(read_torch_legacy(stream, size), size)
         if start[:1] == b"\x80":
             return _read_pickle(stream, place, size)
     if _is_safetensors(start, size):
@@ -113,7 +113,7 @@ def _read_archive(place: Path, size: int) -> tuple[str, dict[str, Tensor], Any]:
 
 
 def _read_pickle(stream: IO[bytes], place: Path, size: int) -> tuple[str, dict[str, Tensor], Any]:
-    tensors, tree = _plain(read_plain_pickle(stream), size)
+    tensors, tree = _plain(read_plain_pickle(stream, size), size)
     if "dnnlib.tflib.network.Network" in json.dumps(tree, default=str)[:1_000_000]:
         raise UnreadableModel(
             f"{place.name} is a network of NVIDIA's TensorFlow code.",

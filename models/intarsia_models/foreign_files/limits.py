@@ -16,6 +16,11 @@ _SMALL = 64 << 20
 _COMPRESSION = 40  # weights hardly compress; zeros in between do
 
 
+def call_allowance(size: int) -> int:
+    """How many values the calls in a pickle of so many bytes may be given altogether."""
+    return 4096 + 16 * size
+
+
 def check_unpacked(name: str, unpacked: int, packed: int) -> None:
     """Refuse an archive that unpacks to far more than a file of weights would.
 

@@ -44,6 +44,7 @@ _STRINGS = {
     "STRING", "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE",
     "BINUNICODE8", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8",
 }  # fmt: skip
+_SIZED = (str, bytes, bytearray, tuple, list, dict, set, frozenset)
 _KEYS = (str, int, float, bool, bytes, type(None), Symbol)
 
 
@@ -53,6 +54,8 @@ class PickleMachine:
     Args:
         calls: What to make of a call, by the callable's dotted name.
         may_be_object: Whether a class of this name may be kept as an `InertObject`.
+        size: Bytes of the pickle; calls may be given only a few times as many values, so that a
+            small file cannot have a large value copied again and again.
         persistent: What to make of a persistent id; by default such a pickle is refused.
     """
 
@@ -60,10 +63,12 @@ class PickleMachine:
         self,
         calls: Mapping[str, Call],
         may_be_object: Callable[[str], bool],
+        size: int,
         persistent: Callable[[Any], Any] | None = None,
     ) -> None:
         self._calls = calls
         self._may_be_object = may_be_object
+        self._allowance = limits.call_allowance(size)
         self._persistent = persistent
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
@@ -162,6 +167,7 @@ class PickleMachine:
         args, callee = self._pop(), self._pop()
         if not (isinstance(callee, Symbol) and isinstance(args, tuple)):
             raise ValueError("a call of something that is no function")
+        self._spend(args)
         if callee.name in self._calls:
             self._stack.append(self._calls[callee.name](args))
         elif self._may_be_object(callee.name):
@@ -177,6 +183,7 @@ class PickleMachine:
         args, cls = self._pop(), self._pop()
         if not (isinstance(cls, Symbol) and isinstance(args, tuple) and keywords == {}):
             raise ValueError("an object of something that is no class")
+        self._spend(args)
         if cls.name in self._calls:
             self._stack.append(self._calls[cls.name](args))
         elif args and not self._may_be_object(cls.name):
@@ -192,8 +199,15 @@ class PickleMachine:
         if isinstance(target, InertObject):
             target.state = state
         elif hasattr(target, "take_state"):
+            self._spend(state)
             target.take_state(state)
         # An OrderedDict's own attributes (torch keeps version numbers there) are of no use.
+
+    def _spend(self, values: Any) -> None:
+        values = values if isinstance(values, tuple | list) else (values,)
+        self._allowance -= 1 + sum(len(value) for value in values if isinstance(value, _SIZED))
+        if self._allowance < 0:
+            raise UnreadableModel("It copies its own contents again and again; it is refused.")
 
     def _persistent_id(self) -> None:
         if self._persistent is None:

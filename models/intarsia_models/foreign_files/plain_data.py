@@ -28,6 +28,7 @@ class PlainData:
     tensors: dict[str, Tensor] = field(default_factory=dict)
     _nodes: int = 0
     _bytes: int = 0
+    _storages: dict[int, Storage] = field(default_factory=dict)
 
     def take(self, value: Any, path: tuple[str, ...] = ()) -> Any:
         """The plain form of a value; its tensors go to `tensors` and are left out.
@@ -112,6 +113,9 @@ class PlainData:
 
     def _take_tensor(self, stored: StoredTensor, path: tuple[str, ...]) -> None:
         self._bytes += stored.nbytes
+        if id(stored.storage) not in self._storages:
+            self._storages[id(stored.storage)] = stored.storage
+            self._bytes += stored.storage.nbytes
         limits.check_tensor_bytes(self._bytes, self.available)
         if len(self.tensors) >= limits.TENSORS:
             raise UnreadableModel(f"It holds more than {limits.TENSORS:,} tensors; it is refused.")

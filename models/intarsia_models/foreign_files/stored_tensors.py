@@ -54,7 +54,7 @@ class Storage:
             data = self.read()
             if len(data) < self.nbytes:
                 raise ValueError(f"{len(data):,} of {self.nbytes:,} bytes of a tensor are there")
-            self._bytes = data if isinstance(data, bytearray) else bytearray(data)
+            self._bytes = bytearray(memoryview(data)[: self.nbytes])
         return self._bytes
 
 
@@ -88,7 +88,7 @@ class StoredTensor:
         """
         dtype = self.dtype or self.storage.dtype
         content = self.storage.content()
-        available = min(len(content), self.storage.nbytes) // dtype.itemsize
+        available = len(content) // dtype.itemsize
         numbers = math.prod(self.shape)
         pairs = zip(self.shape, self.stride, strict=True)
         last = self.offset + sum((size - 1) * stride for size, stride in pairs)

@@ -7,6 +7,7 @@ weights of such files and checks every size against the bytes that are there.
 
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -45,40 +46,52 @@ def read_torch_archive(archive: zipfile.ZipFile, path: Path) -> Any:
     def read(key: str) -> bytes:
         return archive.read(f"{root}data/{key}")
 
-    return _machine(lambda pid: storage_from_id(pid, read)).run(io.BytesIO(archive.read(names[0])))
+    pickled = archive.read(names[0])
+    return _machine(len(pickled), _Storages(read)).run(io.BytesIO(pickled))
 
 
-def read_torch_legacy(stream: IO[bytes]) -> Any:
+class _Storages:
+    """The storages of one file: one for each key, however many tensors refer to it."""
+
+    def __init__(self, read: Callable[[str], bytes]) -> None:
+        self._read = read
+        self.known: dict[str, Storage] = {}
+
+    def __call__(self, persistent_id: Any) -> Any:
+        found = storage_from_id(persistent_id, self._read)
+        if not isinstance(found, Storage):
+            return found
+        known = self.known.setdefault(persistent_id[2], found)
+        if (known.dtype, known.count) != (found.dtype, found.count):
+            raise ValueError("one storage with two sizes")
+        return known
+
+
+def read_torch_legacy(stream: IO[bytes], size: int) -> Any:
     """The value of a file of ``torch.save`` before torch 1.6, from the stream's position.
+
+    Args:
+        stream: Stands at the start of the file.
+        size: Bytes of the file.
 
     Raises:
         UnreadableModel: It asks for more than reading.
         ValueError: It is damaged or cut off.
     """
-    plain = _machine(None)
+    plain = _machine(size)
     if plain.run(stream) != _MAGIC_NUMBER or plain.run(stream) != _PROTOCOL:
         raise ValueError("no torch file")
     system = plain.run(stream)
     if not isinstance(system, dict) or not system.get("little_endian", True):
         raise ValueError("written on a big-endian machine")
-    storages: dict[str, Storage] = {}
     contents: dict[str, bytes] = {}
-
-    def persistent(pid: Any) -> Any:
-        found = storage_from_id(pid, lambda key: contents[key])
-        if not isinstance(found, Storage):
-            return found
-        known = storages.setdefault(pid[2], found)
-        if (known.dtype, known.count) != (found.dtype, found.count):
-            raise ValueError("one storage with two sizes")
-        return known
-
-    value = _machine(persistent).run(stream)
+    storages = _Storages(contents.__getitem__)
+    value = _machine(size, storages).run(stream)
     keys = plain.run(stream)
     if not isinstance(keys, list):
         raise ValueError("no list of storages")
     for key in keys:
-        storage = storages[key]
+        storage = storages.known[key]
         if whole_number(int.from_bytes(stream.read(8), "little", signed=True)) != storage.count:
             raise ValueError("a storage of another size than stated")
         content = stream.read(storage.nbytes)
@@ -88,17 +101,21 @@ def read_torch_legacy(stream: IO[bytes]) -> Any:
     return value
 
 
-def read_plain_pickle(stream: IO[bytes]) -> Any:
+def read_plain_pickle(stream: IO[bytes], size: int) -> Any:
     """The value of a pickle that is no torch file, such as NVIDIA's network snapshots.
+
+    Args:
+        stream: Stands at its start.
+        size: Bytes of the file.
 
     Raises:
         UnreadableModel: It asks for more than reading.
     """
-    return _machine(None).run(stream)
+    return _machine(size).run(stream)
 
 
-def _machine(persistent: Any) -> PickleMachine:
-    return PickleMachine(known_calls(_nested), may_be_object, persistent)
+def _machine(size: int, persistent: Callable[[Any], Any] | None = None) -> PickleMachine:
+    return PickleMachine(known_calls(_nested), may_be_object, size, persistent)
 
 
 def _nested(content: bytes) -> Any:
@@ -108,8 +125,7 @@ def _nested(content: bytes) -> Any:
         archive = zipfile.ZipFile(io.BytesIO(content))
         check_archive(archive, "A file inside it", len(content))
         return read_torch_archive(archive, Path("A file inside it"))
-    # Legacy files hold no legacy files in turn: storages inside refer to their own numbers only.
-    return read_torch_legacy(io.BytesIO(content))
+    return read_torch_legacy(io.BytesIO(content), len(content))
 
 
 def check_archive(archive: zipfile.ZipFile, name: str, packed: int) -> None:

@@ -1,33 +1,45 @@
-"""A GIMP image's layers and selection as pixels for the engine; reads only, changes nothing.
+"""What an operation would read from a GIMP image: layers, selection, channels, colour tags.
 
-Layers are read in the image's own precision (8 bit, 16 bit, float), in sRGB with straight alpha.
-Everything that needs another view of the image (what lies below, a layer mask applied) is taken
-from a duplicate, so the artist's image, its undo history and its masks stay as they are.
+Finding reads no pixel and changes nothing; `intarsia_gimp.reading` reads what was found.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Sequence, Tuple
+from typing import Any, Mapping, Sequence, Tuple
 
-from gi.repository import Gegl, Gimp
+from gi.repository import Gimp
 
 from intarsia_client.errors import InvalidRequest
-from intarsia_client.schema import Operation, Pixels
+from intarsia_client.schema import Input, Operation
+from intarsia_gimp import inputs, tags
 from intarsia_gimp.texts import size_text, tr
 
-COLOUR_FORMATS = {"u8": "R'G'B'A u8", "u16": "R'G'B'A u16", "f32": "R'G'B'A float"}
-"""What babl calls our samples; the primes mean sRGB's curve (an unknown name would abort GIMP)."""
-COVERAGE_FORMATS = {"u8": "Y u8", "u16": "Y u16", "f32": "Y float"}
-"""Without prime: coverage is linear, a curve would bend soft edges."""
 RECIPE = "intarsia-recipe"
 """The parasite on every result layer: what made it, and from which layer."""
-ROLES_HERE = ("picture", "element", "area")
-"""Roles of inputs that a GIMP image can fill."""
 
 Rectangle = Tuple[int, int, int, int]
 """x, y, width, height in canvas coordinates."""
+
+LAYER, BELOW, VISIBLE = "layer", "below", "visible"
+SELECTION, COVERAGE, TAG = "selection", "coverage", "tag"
+"""Where pixels come from: a layer as it shows alone, everything visible below a layer, everything
+visible; the selection, a mask or channel, the alpha of the layers with a tag."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One thing that would be read."""
+
+    input: str
+    kind: str
+    """`LAYER` … `TAG`."""
+    rectangle: Rectangle
+    name: str
+    """As the engine is told: the layer's name, the tag."""
+    items: tuple[Any, ...] = ()
+    """The layer, mask or channel; the layers with the tag."""
 
 
 @dataclass(frozen=True)
@@ -35,110 +47,81 @@ class Sources:
     """What a run would read, found without reading a pixel."""
 
     image: Any
+    """A `Gimp.Image`, or None where the operation needs none."""
     active: Any
-    """The layer the artist chose; results go above it."""
+    """The layer the artist chose; results go above it. None where none is needed or chosen."""
     element: Any
-    """The layer that is read: the chosen one, or the one a chosen result was made from."""
-    rectangles: dict[str, Rectangle]
-    """Per input name: where it lies. An input that is absent has no entry."""
+    """The layer that is edited: the chosen one, or the one a chosen result was made from."""
+    found: tuple[Source, ...]
+
+    def of(self, name: str) -> list[Source]:
+        """What fills the input of that name."""
+        return [source for source in self.found if source.input == name]
 
     def sizes(self) -> list[dict[str, Any]]:
         """As the engine's ``estimate`` wants them."""
         keys = ("x", "y", "width", "height")
-        return [
-            dict(zip(keys, rectangle), input=name) for name, rectangle in self.rectangles.items()
-        ]
+        return [dict(zip(keys, source.rectangle), input=source.input) for source in self.found]
 
 
-def find_sources(image: Any, drawables: Sequence[Any], operation: Operation) -> Sources:
+def find_sources(
+    image: Any,
+    drawables: Sequence[Any],
+    operation: Operation,
+    picks: Mapping[str, str] | None = None,
+) -> Sources:
     """What the operation would read from the image.
 
     Args:
-        image: A `Gimp.Image`.
+        image: A `Gimp.Image`, or None.
         drawables: What the artist has chosen, as GIMP hands it to a procedure.
         operation: The declaration; its inputs' roles say what to look for.
+        picks: By input: which layers or which area, as `intarsia_gimp.inputs` writes them; for
+            several areas the wanted tags, separated by commas. What is absent takes its default.
 
     Raises:
-        InvalidRequest: Not exactly one layer is chosen, it is floating, nothing visible lies below
-            an element, or the operation needs something that GIMP cannot give.
+        InvalidRequest: Not exactly one layer is chosen where one is edited, it is floating, nothing
+            visible lies below an element, or a pick names nothing.
     """
-    active = _chosen_layer(image, drawables)
-    element = _origin(image, active) or active
-    has_element = any(item.role == "element" for item in operation.inputs)
-    canvas = (0, 0, image.get_width(), image.get_height())
-    rectangles: dict[str, Rectangle] = {}
-    for item in operation.inputs:
-        if item.role == "picture" and has_element:
-            if not is_anything_below(image, element):
-                raise InvalidRequest(
-                    tr("Below the layer “%s” nothing is visible.") % element.get_name(),
-                    remedy=tr(
-                        "Paste the object on a layer of its own above the picture, choose that "
-                        "layer and run again."
-                    ),
-                )
-            rectangles[item.name] = canvas
-        elif item.role in ("picture", "element"):
-            rectangles[item.name] = rectangle_of(element)
-        elif item.role == "area":
-            area = selection_rectangle(image)
-            if area is not None:
-                rectangles[item.name] = area
-        elif item.required:
+    active, element = find_layers(image, drawables, operation)
+    if element is not None and inputs.has_element(operation):
+        _check_below(image, element)
+    if image is None:
+        return Sources(None, None, None, ())
+    finder = _Finder(image, active, element, operation, picks or {})
+    found = [source for item in operation.inputs for source in finder.find(item)]
+    return Sources(image, active, element, tuple(found))
+
+
+def find_layers(image: Any, drawables: Sequence[Any], operation: Operation) -> tuple[Any, Any]:
+    """The layer that results go above and the one that is edited; each None where there is none.
+
+    Raises:
+        InvalidRequest: Not exactly one layer is chosen where one is edited, or it is floating.
+    """
+    if image is None:
+        if inputs.needs_layer(operation):
             raise InvalidRequest(
-                tr("GIMP cannot give %s the input “%s”.") % (operation.title, item.label),
-                remedy=tr("Use the command line for this operation."),
+                tr("There is no image."), remedy=tr("Open a picture, then run again.")
             )
-    return Sources(image, active, element, rectangles)
-
-
-def read(sources: Sources, operation: Operation) -> list[Pixels]:
-    """The pixels of everything in ``sources``, in the operation's order of inputs."""
-    dtype = sample_type(sources.image)
-    roles = {item.name: item.role for item in operation.inputs}
-    has_element = "element" in roles.values()
-    pixels = []
-    for name, rectangle in sources.rectangles.items():
-        if roles[name] == "area":
-            buffer = sources.image.get_selection().get_buffer()
-            data = _get(buffer, rectangle, COVERAGE_FORMATS[dtype])
-            pixels.append(_pixels(name, rectangle, 1, data, dtype, tr("Selection")))
-        elif roles[name] == "picture" and has_element:
-            data = _below(sources.image, sources.element, dtype)
-            pixels.append(_pixels(name, rectangle, 4, data, dtype, sources.image.get_name()))
-        else:
-            data = _as_seen(sources.image, sources.element, dtype)
-            pixels.append(_pixels(name, rectangle, 4, data, dtype, sources.element.get_name()))
-    return pixels
+        return None, None
+    if inputs.needs_layer(operation):
+        active = inputs.chosen_layer(image, drawables)
+        return active, _edited(image, active, operation)
+    alone = len(drawables) == 1 and drawables[0].is_layer()
+    return (drawables[0] if alone else None), None
 
 
 def describe(sources: Sources, operation: Operation) -> str:
     """One line that says what will be read: ``"Reads: element “Lemur” 210 × 230, …"``."""
+    order = {"element": 0, "picture": 1, "reference": 2, "templates": 3, "area": 4}
     words = []
-    has_element = any(item.role == "element" for item in operation.inputs)
-    by_role = {item.role: item.name for item in operation.inputs}
-    for role in ("element", "picture", "area"):
-        rectangle = sources.rectangles.get(by_role.get(role, ""))
-        if role == "area" and role in by_role and rectangle is None:
+    for item in sorted(operation.inputs, key=lambda item: order.get(item.role, 9)):
+        found = sources.of(item.name)
+        words += [_words(source, item, operation) for source in found]
+        if not found and inputs.takes_area(item) and sources.image is not None:
             words.append(tr("no selection"))
-        if rectangle is None:
-            continue
-        size = size_text(rectangle[2], rectangle[3])
-        if role == "element":
-            words.append(tr("element “%s” %s") % (sources.element.get_name(), size))
-        elif role == "picture" and has_element:
-            words.append(tr("picture below %s") % size)
-        elif role == "picture":
-            words.append(tr("layer “%s” %s") % (sources.element.get_name(), size))
-        else:
-            words.append(tr("selection %s") % size)
-    return tr("Reads: %s") % ", ".join(words)
-
-
-def sample_type(image: Any) -> str:
-    """``"u8"``, ``"u16"`` or ``"f32"`` after the image's precision; more than 16 bit is float."""
-    nick = image.get_precision().value_nick
-    return {"u8": "u8", "u16": "u16"}.get(nick.split("-", 1)[0], "f32")
+    return tr("Reads: %s") % ", ".join(words) if words else tr("Reads nothing from the image.")
 
 
 def rectangle_of(layer: Any) -> Rectangle:
@@ -160,7 +143,7 @@ def selection_rectangle(image: Any) -> Rectangle | None:
 
 def is_anything_below(image: Any, layer: Any) -> bool:
     """Whether a visible layer lies below, in the layer's group or below a group it is in."""
-    return any(_shows(other) for row in _rows(image, layer) for other in row.below)
+    return any(_shows(other) for row in rows(image, layer) for other in row.below)
 
 
 def recipe_of(layer: Any) -> dict[str, Any] | None:
@@ -179,66 +162,100 @@ def recipe_of(layer: Any) -> dict[str, Any] | None:
 
 
 @dataclass(frozen=True)
-class _Row:
-    """The layers of one group around one of its children."""
+class _Finder:
+    """Looks for one input after the other."""
 
-    above: list[Any]
-    child: Any
-    below: list[Any]
+    image: Any
+    active: Any
+    element: Any
+    operation: Operation
+    picks: Mapping[str, str]
+
+    def find(self, item: Input) -> list[Source]:
+        """What fills the input; nothing where an optional one is not given."""
+        if inputs.takes_layers(item):
+            return self._layers(item)
+        if inputs.takes_area(item):
+            return self._area(item)
+        if item.role == "area":
+            return self._tags(item)
+        if item.role == "picture" and inputs.has_element(self.operation):
+            return [
+                Source(item.name, BELOW, self._canvas(), self.image.get_name(), (self.element,))
+            ]
+        if self.element is None:
+            return [Source(item.name, VISIBLE, self._canvas(), self.image.get_name())]
+        return [_source_of(item, self.element)]
+
+    def _canvas(self) -> Rectangle:
+        return 0, 0, self.image.get_width(), self.image.get_height()
+
+    def _layers(self, item: Input) -> list[Source]:
+        layers = inputs.named(self.image, self.picks.get(item.name, ""), item)
+        if not layers and item.required:
+            near = inputs.nearest(self.image, self.element or self.active)
+            layers = [near] if near is not None else []
+        if not layers and item.required:
+            raise InvalidRequest(
+                tr("%s needs a layer: %s.") % (tr(self.operation.title), tr(item.label)),
+                remedy=tr(item.help),
+            )
+        return [_source_of(item, layer) for layer in layers]
+
+    def _area(self, item: Input) -> list[Source]:
+        text = self.picks.get(item.name, "").strip()
+        drawable = inputs.area_drawable(self.image, self.element or self.active, text, item)
+        if drawable is not None:
+            place = self._canvas()
+            if drawable.is_layer_mask():
+                place = rectangle_of(Gimp.Layer.from_mask(drawable))
+            return [Source(item.name, COVERAGE, place, drawable.get_name(), (drawable,))]
+        area = selection_rectangle(self.image)
+        if text == inputs.NOTHING or area is None:
+            return []
+        return [Source(item.name, SELECTION, area, tr("Selection"))]
+
+    def _tags(self, item: Input) -> list[Source]:
+        found = tags.tagged(self.image, self.element)
+        if item.name in self.picks:
+            wanted = {word.strip() for word in self.picks[item.name].split(",")}
+            found = {tag: layers for tag, layers in found.items() if tag in wanted}
+        sources = []
+        for tag, layers in found.items():
+            place = _inside([rectangle_of(layer) for layer in layers], self._canvas())
+            if place is not None:
+                sources.append(Source(item.name, TAG, place, tag, tuple(layers)))
+        return sources
 
 
-def _rows(image: Any, layer: Any) -> list[_Row]:
-    """From the layer's own group outwards to the image."""
-    rows = []
-    child = layer
-    while child is not None:
-        parent = child.get_parent()
-        siblings = parent.get_children() if parent is not None else image.get_layers()
-        index = [item.get_id() for item in siblings].index(child.get_id())
-        rows.append(_Row(list(siblings[:index]), child, list(siblings[index + 1 :])))
-        child = parent
-    return rows
+def _source_of(item: Input, layer: Any) -> Source:
+    return Source(item.name, LAYER, rectangle_of(layer), layer.get_name(), (layer,))
 
 
-def _twin(copy: Any, image: Any, layer: Any) -> Any:
-    """The same layer in a duplicate, found by its place: a duplicate has numbers of its own."""
-    twin, siblings = None, copy.get_layers()
-    for row in reversed(_rows(image, layer)):
-        twin = siblings[len(row.above)]
-        siblings = twin.get_children() if twin.is_group() else []
-    return twin
+def _inside(rectangles: Sequence[Rectangle], canvas: Rectangle) -> Rectangle | None:
+    """What all of them cover together, cut at the canvas; None where that is nothing."""
+    left = max(canvas[0], min(r[0] for r in rectangles))
+    top = max(canvas[1], min(r[1] for r in rectangles))
+    right = min(canvas[0] + canvas[2], max(r[0] + r[2] for r in rectangles))
+    bottom = min(canvas[1] + canvas[3], max(r[1] + r[3] for r in rectangles))
+    return (left, top, right - left, bottom - top) if left < right and top < bottom else None
 
 
-def _shows(layer: Any) -> bool:
-    if not layer.get_visible():
-        return False
-    return any(_shows(child) for child in layer.get_children()) if layer.is_group() else True
+def _edited(image: Any, active: Any, operation: Operation) -> Any:
+    """The chosen layer; for a result that is to be made anew, the layer it was made from.
+
+    A result of another operation is a picture like any other, unless elements are placed: those
+    are always placed from the original.
+    """
+    recipe = recipe_of(active) or {}
+    if inputs.has_element(operation) or recipe.get("operation") == operation.id:
+        return _origin(image, recipe) or active
+    return active
 
 
-def _chosen_layer(image: Any, drawables: Sequence[Any]) -> Any:
-    if image.get_floating_sel() is not None:
-        raise InvalidRequest(
-            tr("What you pasted is still floating."),
-            remedy=tr("Make it a layer of its own (Layer ▸ To New Layer), then run again."),
-        )
-    layers = [Gimp.Layer.from_mask(d) if d.is_layer_mask() else d for d in drawables]
-    if len(layers) != 1:
-        raise InvalidRequest(
-            tr("%d layers are chosen, it must be one.") % len(layers),
-            value=len(layers),
-            remedy=tr("Choose one layer in the Layers list. Several layers can go into a group."),
-        )
-    if layers[0] is None or not layers[0].is_layer():
-        raise InvalidRequest(
-            tr("A channel is chosen, not a layer."),
-            remedy=tr("Choose the layer in the Layers list, then run again."),
-        )
-    return layers[0]
-
-
-def _origin(image: Any, layer: Any) -> Any:
-    """The element that a result layer was made from, if it is still in the image."""
-    named = (recipe_of(layer) or {}).get("element")
+def _origin(image: Any, recipe: Mapping[str, Any]) -> Any:
+    """The element that a recipe names, if it is still in the image."""
+    named = recipe.get("element")
     if not isinstance(named, dict) or not isinstance(named.get("tattoo"), int):
         return None
     found = image.get_layer_by_tattoo(named["tattoo"])
@@ -247,78 +264,61 @@ def _origin(image: Any, layer: Any) -> Any:
     return found
 
 
-# --- reading --------------------------------------------------------------------------------------
-
-
-def _pixels(
-    name: str, rectangle: Rectangle, channels: int, data: bytes, dtype: str, title: str
-) -> Pixels:
-    x, y, width, height = rectangle
-    return Pixels(name, width, height, channels, data, dtype, x, y, title)
-
-
-def _get(buffer: Any, rectangle: Rectangle, babl_format: str) -> bytes:
-    return buffer.get(Gegl.Rectangle.new(*rectangle), 1.0, babl_format, Gegl.AbyssPolicy.NONE)
-
-
-def _below(image: Any, layer: Any, dtype: str) -> bytes:
-    """Everything visible below the layer, flattened onto the canvas."""
-    copy = image.duplicate()
-    try:
-        twin = _twin(copy, image, layer)
-        for row in _rows(copy, twin):
-            for other in row.above:
-                other.set_visible(False)
-        twin.set_visible(False)
-        return _flat(copy, (0, 0, image.get_width(), image.get_height()), dtype)
-    finally:
-        copy.delete()
-
-
-def _as_seen(image: Any, layer: Any, dtype: str) -> bytes:
-    """The layer alone: its mask, opacity and filters applied, without its blending mode.
-
-    A layer with nothing but pixels and perhaps a mask is read byte for byte; anything else is
-    flattened, which cuts it at the canvas.
-    """
-    chain = [row.child for row in _rows(image, layer)]
-    if not any(_is_modified(item) for item in chain) and not layer.get_mask():
-        return _get(
-            layer.get_buffer(), (0, 0, layer.get_width(), layer.get_height()), COLOUR_FORMATS[dtype]
+def _check_below(image: Any, element: Any) -> None:
+    if not is_anything_below(image, element):
+        raise InvalidRequest(
+            tr("Below the layer “%s” nothing is visible.") % element.get_name(),
+            remedy=tr(
+                "Paste the object on a layer of its own above the picture, choose that "
+                "layer and run again."
+            ),
         )
-    copy = image.duplicate()
-    try:
-        twin = _twin(copy, image, layer)
-        if any(_is_modified(item) for item in chain):
-            _show_only(copy, twin)
-            return _flat(copy, rectangle_of(layer), dtype)
-        applied = layer.get_apply_mask()
-        twin.remove_mask(Gimp.MaskApplyMode.APPLY if applied else Gimp.MaskApplyMode.DISCARD)
-        return _get(
-            twin.get_buffer(), (0, 0, twin.get_width(), twin.get_height()), COLOUR_FORMATS[dtype]
-        )
-    finally:
-        copy.delete()
 
 
-def _is_modified(layer: Any) -> bool:
-    """Whether the layer shows as something else than its own pixels and mask."""
-    masked_group = layer.is_group() and layer.get_mask() is not None
-    return masked_group or layer.get_opacity() < 100.0 or bool(layer.get_filters())
+def _words(source: Source, item: Input, operation: Operation) -> str:
+    size = size_text(source.rectangle[2], source.rectangle[3])
+    if source.kind == SELECTION:
+        return tr("selection %s") % size
+    if source.kind == TAG:
+        return tr("area %s %s") % (tags.name_of(source.name).lower(), size)
+    if source.kind == COVERAGE:
+        return tr("area “%s” %s") % (source.name, size)
+    if source.kind == BELOW:
+        return tr("picture below %s") % size
+    if source.kind == VISIBLE:
+        return tr("the image's size %s") % size
+    if inputs.takes_layers(item):
+        return f"{tr(item.label)} “{source.name}” {size}"
+    word = tr("element “%s” %s") if item.role == "element" else tr("layer “%s” %s")
+    return word % (source.name, size)
 
 
-def _show_only(image: Any, layer: Any) -> None:
-    for row in _rows(image, layer):
-        for other in row.above + row.below:
-            other.set_visible(False)
-        row.child.set_visible(True)
-        row.child.set_mode(Gimp.LayerMode.NORMAL)
+# --- the layers around a layer --------------------------------------------------------------------
 
 
-def _flat(image: Any, rectangle: Rectangle, dtype: str) -> bytes:
-    """A rectangle of the image as it shows; outside the canvas everything is transparent."""
-    flat = Gimp.Layer.new_from_visible(image, image, "flat")
-    try:
-        return _get(flat.get_buffer(), rectangle, COLOUR_FORMATS[dtype])
-    finally:
-        flat.delete()
+@dataclass(frozen=True)
+class Row:
+    """The layers of one group around one of its children."""
+
+    above: list[Any]
+    child: Any
+    below: list[Any]
+
+
+def rows(image: Any, layer: Any) -> list[Row]:
+    """From the layer's own group outwards to the image."""
+    found = []
+    child = layer
+    while child is not None:
+        parent = child.get_parent()
+        siblings = parent.get_children() if parent is not None else image.get_layers()
+        index = [item.get_id() for item in siblings].index(child.get_id())
+        found.append(Row(list(siblings[:index]), child, list(siblings[index + 1 :])))
+        child = parent
+    return found
+
+
+def _shows(layer: Any) -> bool:
+    if not layer.get_visible():
+        return False
+    return any(_shows(child) for child in layer.get_children()) if layer.is_group() else True

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 from typing import Any, Callable, Sequence
 
-from gi.repository import Gimp, GimpUi, GLib, GObject, Gtk
+from gi.repository import Gimp, GimpUi, GLib, Gtk
 
-from intarsia_client import wording
-from intarsia_client.errors import EngineError, IntarsiaError, JobCancelled, JobError
-from intarsia_client.schema import Choice, Operation, Progress, Result, Scalar
-from intarsia_gimp import arguments, canvas, pictures, placement
+from intarsia_client.errors import (
+    EngineError,
+    IntarsiaError,
+    InvalidRequest,
+    JobCancelled,
+    JobError,
+)
+from intarsia_client.schema import Operation, Progress, Result
+from intarsia_gimp import arguments, canvas, inputs, pictures, placement, reading, tags
 from intarsia_gimp.expected import ExpectedTime
+from intarsia_gimp.frames import scrubbed
+from intarsia_gimp.known_models import KnownModels
 from intarsia_gimp.panels import (
     ProblemPanel,
     ProgressPanel,
@@ -24,10 +31,14 @@ from intarsia_gimp.panels import (
     use_style,
 )
 from intarsia_gimp.problems import as_error, failure, success
+from intarsia_gimp.settings import Settings
 from intarsia_gimp.texts import tr
+from intarsia_gimp.trial import Trial
 from intarsia_gimp.work import Link, Run, in_background
 
 PICTURE_SIDE = 320
+SCRUB_MS = 40
+"""While a slider is dragged, frames are shown at most this often."""
 IDLE, RUNNING, RESULT = "idle", "running", "result"
 
 
@@ -51,8 +62,12 @@ class OperationDialog:
         self._place: placement.Place | None = None
         self._run: Run | None = None
         self._job = ""
-        self._result: Result | None = None
-        self._preview: placement.Preview | None = None
+        self._trial: Trial | None = None
+        self._values: dict[str, Any] = {}
+        self._scrubbing = 0
+        self._choosers = [arguments.argument_name(i.name) for i in inputs.chosen_inputs(operation)]
+        self._choosers += [arguments.argument_name(p.name) for p in arguments.bindings(operation)]
+        self._looking = 0
         self._before: Any = None
         self._after: Any = None
         GimpUi.init("intarsia")
@@ -83,9 +98,10 @@ class OperationDialog:
         self._picture = name_for_readers(Gtk.Image(), tr("Preview"))
         frame = Gtk.Frame()
         frame.set_valign(Gtk.Align.START)
-        self._room = pictures.fitted_size(
-            self._image.get_width(), self._image.get_height(), (PICTURE_SIDE, PICTURE_SIDE)
-        )
+        self._room = (PICTURE_SIDE, PICTURE_SIDE)
+        if self._image is not None:
+            size = (self._image.get_width(), self._image.get_height())
+            self._room = pictures.fitted_size(*size, self._room)
         frame.set_size_request(PICTURE_SIDE + 8, max(self._room[1], PICTURE_SIDE // 2) + 8)
         frame.add(self._picture)
         self._compare = Gtk.CheckButton(label=tr("Show the result"))
@@ -94,7 +110,8 @@ class OperationDialog:
         left = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6)
         left.pack_start(frame, False, False, 0)
         left.pack_start(self._compare, False, False, 0)
-        self._settings = self._build_settings()
+        self._known = KnownModels(self._link)
+        self._settings = Settings(dialog, self._config, self._operation, self._image, self._known)
         self._expected = ExpectedTime(
             self._link, self._operation, self._question, lambda error: self._problem.show(error)
         )
@@ -104,7 +121,7 @@ class OperationDialog:
             text_label(tr(self._operation.summary), dim=True, width=44), False, False, 0
         )
         right.pack_start(self._reads, False, False, 0)
-        right.pack_start(self._settings, False, False, 0)
+        right.pack_start(self._settings.widget, False, False, 0)
         right.pack_end(self._expected.widget, False, False, 0)
         columns = Gtk.Box(spacing=16)
         columns.pack_start(left, False, False, 0)
@@ -130,42 +147,15 @@ class OperationDialog:
         dialog.connect("delete-event", lambda *_: True)
         dialog.connect("focus-in-event", self._guard(lambda *_: self._look()))
         self._config.connect("notify", self._guard(self._settings_changed))
-
-    def _build_settings(self) -> Any:
-        first, advanced = arguments.split_advanced(self._operation)
-        box = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=8)
-        for name in first:
-            box.pack_start(self._control(name), False, False, 0)
-        folded = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=8)
-        folded.set_margin_start(12)
-        folded.set_margin_top(6)
-        for name in advanced:
-            folded.pack_start(self._control(name), False, False, 0)
-        expander = GimpUi.prop_expander_new(self._config, arguments.ADVANCED, tr("Advanced"))
-        expander.add(folded)
-        box.pack_start(expander, False, False, 0)
-        return box
-
-    def _control(self, name: str) -> Any:
-        """GIMP's own widget for an argument, bound to the settings."""
-        by_name = {arguments.argument_name(p.name): p for p in self._operation.parameters}
-        parameter = by_name.get(name)
-        if isinstance(parameter, Scalar):
-            widget = self._dialog.get_scale_entry(name, 1.0)
-            for child in widget.get_children():
-                if isinstance(child, Gtk.Scale):
-                    child.connect("scroll-event", _only_with_focus)
-        else:
-            widget = self._dialog.get_widget(name, GObject.TYPE_NONE)
-        if parameter is not None:
-            widget.set_tooltip_text(_help_of(parameter))
-            name_for_readers(widget, arguments.label_of(parameter))
-        return widget
+        slider = scrubbed(self._operation)
+        if slider is not None:
+            name = "notify::" + arguments.argument_name(slider.name)
+            self._config.connect(name, self._guard(self._scrub_soon))
 
     def _set_state(self, state: str) -> None:
         self._state = state
         idle = state == IDLE
-        self._settings.set_sensitive(idle)
+        self._settings.allow(idle, self._trial is not None and self._trial.can_scrub)
         for widget in self._presets + self._others:
             widget.set_visible(idle)
         help_button = self._dialog.get_widget_for_response(Gtk.ResponseType.HELP)
@@ -186,6 +176,7 @@ class OperationDialog:
         self._message.set_visible(state == RESULT)
         self._expected.widget.set_visible(idle)
         if idle:
+            self._known.refresh()
             self._progress.stop()
             self._expected.ask_soon()
 
@@ -197,7 +188,11 @@ class OperationDialog:
             return
         had = self._sources
         try:
-            self._sources = canvas.find_sources(self._image, self._drawables, self._operation)
+            if self._image is not None and not self._image.is_valid():
+                raise InvalidRequest(
+                    tr("The image was closed."), remedy=tr("Close this dialog and open it again.")
+                )
+            self._sources = self._find()
         except IntarsiaError as error:
             self._sources = None
             self._reads.set_text("")
@@ -207,16 +202,37 @@ class OperationDialog:
                 self._problem.hide()
             self._reads.set_text(canvas.describe(self._sources, self._operation))
         self._go.set_sensitive(self._sources is not None)
-        if self._sources is not None and (
-            had is None or had.rectangles != self._sources.rectangles
-        ):
+        if self._sources is not None and (had is None or had.found != self._sources.found):
             self._expected.ask_soon()
 
-    def _settings_changed(self, *_: Any) -> None:
-        if self._state == IDLE:
-            if self._sources is not None:
-                self._problem.hide()
-            self._expected.ask_soon()
+    def _find(self) -> canvas.Sources:
+        """What a run would read; offers what the image has to the controls first."""
+        bare = canvas.find_layers(self._image, self._drawables, self._operation)
+        self._settings.look(*bare)
+        return self._found(arguments.values_of(self._config, self._operation)[0])
+
+    def _found(self, values: dict[str, Any]) -> canvas.Sources:
+        picks = arguments.picks_of(self._config, self._operation, values)
+        return canvas.find_sources(self._image, self._drawables, self._operation, picks)
+
+    def _settings_changed(self, _config: Any, changed: Any) -> None:
+        if self._state != IDLE:
+            return
+        if changed.name in self._choosers:
+            self._look_soon()
+        elif self._sources is not None:
+            self._problem.hide()
+        self._expected.ask_soon()
+
+    def _look_soon(self) -> None:
+        """Not at once: looking changes the settings that are about to be told of."""
+        if not self._looking:
+            self._looking = GLib.idle_add(self._guard(self._look_now))
+
+    def _look_now(self) -> bool:
+        self._looking = 0
+        self._look()
+        return False
 
     def _question(self) -> tuple[Any, Any] | None:
         """What the expected time depends on."""
@@ -225,6 +241,8 @@ class OperationDialog:
         return arguments.values_of(self._config, self._operation)[0], self._sources.sizes()
 
     def _thumbnail(self) -> Any:
+        if self._image is None or not self._image.is_valid():
+            return None
         return self._image.get_thumbnail(*self._room, Gimp.PixbufTransparency.SMALL_CHECKS)
 
     # --- the job ------------------------------------------------------------------------------
@@ -234,9 +252,12 @@ class OperationDialog:
         self._problem.hide()
         try:
             values, seed = arguments.values_of(self._config, self._operation)
-            sources = canvas.find_sources(self._image, self._drawables, self._operation)
+            sources = self._found(values)
+            given = [source.name for source in sources.found if source.kind == canvas.TAG]
+            self._values = arguments.only_read(values, self._operation, given)
             self._place = placement.place_of(sources)
-            inputs = canvas.read(sources, self._operation)
+            pixels = reading.read(sources)
+            self._remember_classes(sources)
         except Exception as error:
             self._problem.show(as_error(error))
             return False
@@ -250,8 +271,14 @@ class OperationDialog:
             on_result=self._guard(self._finished),
             on_error=self._guard(self._failed),
         )
-        self._run.start(self._operation, inputs, values, seed, self._image.get_name())
+        label = self._image.get_name() if self._image is not None else ""
+        self._run.start(self._operation, pixels, self._values, seed, label)
         return True
+
+    def _remember_classes(self, sources: canvas.Sources) -> None:
+        for parameter in arguments.bindings(self._operation) if self._image is not None else []:
+            shown = tags.tagged(self._image, sources.element)
+            tags.remember(self._image, self._values[parameter.name], shown)
 
     def _accepted(self, job: str) -> None:
         self._job = job
@@ -279,25 +306,39 @@ class OperationDialog:
     def _finished(self, result: Result) -> None:
         assert self._place is not None
         self._progress.stop()
-        self._result = result
-        self._preview = placement.Preview(self._place, result.layers)
+        trial = self._trial = Trial(self._operation, self._place, result, self._values)
         self._set_state(RESULT)
-        words = [tr("This is how it looks in the picture. Keep the new layer?")]
-        if self._preview.image is None:
-            words = [tr("The image was closed meanwhile. Keep opens the result as a new image.")]
-        else:
-            self._before, self._after = self._picture.get_pixbuf(), self._thumbnail()
-            self._preview.show(False)
+        if trial.image is not None:
+            trial.show(False)
             self._before = self._thumbnail()
-            self._preview.show(True)
-            self._picture.set_from_pixbuf(self._after)
-        self._compare.set_visible(self._preview.image is not None)
+            trial.show(True)
+        self._show_after()
+        self._compare.set_visible(trial.image is not None)
         self._compare.set_active(True)
-        took = result.seconds.get("total")
-        if took is not None:
-            words.append(tr("It took %s.") % wording.duration(took))
-        self._message.set_text("\n".join([" ".join(words), *(tr(note) for note in result.notes)]))
+        self._message.set_text(trial.text())
         self._go.grab_focus()
+
+    def _show_after(self) -> None:
+        assert self._trial is not None
+        if self._trial.image is not None:
+            self._after = self._thumbnail()
+        else:
+            self._after = pictures.fitted(self._trial.pixbuf(), self._room)
+        self._picture.set_from_pixbuf(self._after)
+
+    def _scrub_soon(self, *_: Any) -> None:
+        if self._trial is not None and self._trial.can_scrub and not self._scrubbing:
+            self._scrubbing = GLib.timeout_add(SCRUB_MS, self._guard(self._scrub))
+
+    def _scrub(self) -> bool:
+        """Show the frame for where the slider is now."""
+        self._scrubbing = 0
+        slider = scrubbed(self._operation)
+        if self._state == RESULT and self._trial is not None and slider is not None:
+            self._compare.set_active(True)
+            self._trial.scrub(self._config.get_property(arguments.argument_name(slider.name)))
+            self._show_after()
+        return False
 
     def _failed(self, error: IntarsiaError) -> None:
         if isinstance(error, EngineError):
@@ -306,8 +347,7 @@ class OperationDialog:
             self._problem.show(error)
         if isinstance(error, JobError):
             self._end_job()
-        if self._image.is_valid():
-            self._picture.set_from_pixbuf(self._thumbnail())
+        self._picture.set_from_pixbuf(self._thumbnail())
         self._loop.quit()
 
     def _pause(self, paused: bool) -> None:
@@ -336,9 +376,11 @@ class OperationDialog:
             self._loop.quit()
 
     def _keep(self) -> None:
-        assert self._preview is not None and self._place is not None and self._result is not None
-        self._preview.remove()
-        placed = placement.insert(self._place, self._result)
+        assert self._trial is not None
+        if self._scrubbing:
+            self._scrub()
+        placed = self._trial.keep()
+        self._trial = None
         self._end_job()
         if placed.moved:
             Gimp.message(placed.text)
@@ -346,8 +388,9 @@ class OperationDialog:
         self._loop.quit()
 
     def _discard(self) -> None:
-        assert self._preview is not None
-        self._preview.remove()
+        assert self._trial is not None
+        self._trial.discard()
+        self._trial = None
         self._end_job()
         self._picture.set_from_pixbuf(self._before)
         self._loop.quit()
@@ -360,9 +403,9 @@ class OperationDialog:
         self._job = ""
 
     def _show_result(self, button: Any) -> None:
-        if self._state == RESULT and self._preview is not None:
+        if self._state == RESULT and self._trial is not None:
             shown = button.get_active()
-            self._preview.show(shown)
+            self._trial.show(shown)
             self._picture.set_from_pixbuf(self._after if shown else self._before)
 
     def _repair(self, action: dict[str, Any]) -> None:
@@ -398,15 +441,3 @@ class OperationDialog:
                 return None
 
         return call
-
-
-def _help_of(parameter: Any) -> str:
-    lines = [tr(parameter.help)]
-    if isinstance(parameter, Choice):
-        lines += [f"{tr(o.label)}: {tr(o.help)}" for o in parameter.options if o.help]
-    return "\n".join(lines)
-
-
-def _only_with_focus(widget: Any, _event: Any) -> bool:
-    """Stops the wheel from changing a slider that only happens to be under the pointer."""
-    return not widget.has_focus()

@@ -16,7 +16,8 @@ from gi.repository import Gegl, Gimp
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import ITEM_BYTES, Result, ResultLayer
-from intarsia_gimp.canvas import COLOUR_FORMATS, COVERAGE_FORMATS, RECIPE, Sources, recipe_of
+from intarsia_gimp.canvas import RECIPE, Sources, recipe_of
+from intarsia_gimp.reading import COLOUR_FORMATS, COVERAGE_FORMATS
 from intarsia_gimp.texts import tr
 
 RECIPES = "intarsia-recipes"
@@ -34,12 +35,12 @@ class Place:
     active: int
     """Tattoo of the layer that the result goes above, or 0."""
     element: int
-    """Tattoo of the layer that was read, or 0."""
+    """Tattoo of the layer that was edited, or 0."""
     name: str
-    """What the element is called."""
+    """What that layer is called."""
     width: int
     height: int
-    """The canvas at the time of the run."""
+    """The canvas at the time of the run; 0 where there was no image."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +55,17 @@ class Placed:
 
 
 def place_of(sources: Sources) -> Place:
-    """The place above the layer that the artist chose."""
+    """The place above the layer that the artist chose; without an image a new one."""
+    image, active, element = sources.image, sources.active, sources.element
+    if image is None:
+        return Place(0, 0, 0, "", 0, 0)
     return Place(
-        sources.image.get_id(),
-        sources.active.get_tattoo(),
-        sources.element.get_tattoo(),
-        sources.element.get_name(),
-        sources.image.get_width(),
-        sources.image.get_height(),
+        image.get_id(),
+        active.get_tattoo() if active is not None else 0,
+        element.get_tattoo() if element is not None else 0,
+        (element or active).get_name() if active is not None else "",
+        image.get_width(),
+        image.get_height(),
     )
 
 
@@ -82,13 +86,16 @@ def insert(place: Place, result: Result) -> Placed:
     if image is None:
         image = _new_image(place, result.layers)
         moved = tr("The image was closed meanwhile: the result opened as a new image.")
+        if not place.image:
+            moved = tr("The result opened as a new image.")
     anchor = _layer_of(image, place)
     if moved is None and anchor is None and place.active:
         moved = tr("The layer “%s” is gone: the result is on top, at its place.") % place.name
     image.undo_group_start()
     try:
-        layers = _insert_above(image, anchor, result.layers)
-        _store_recipe(image, layers, dict(result.recipe, element=_named(place)))
+        made = _insert_above(image, anchor, result.layers)
+        layers = [drawable for drawable in made if drawable.is_layer()]
+        _store_recipe(image, layers, {**result.recipe, **_source(place)})
     finally:
         image.undo_group_end()
     Gimp.displays_flush()
@@ -106,11 +113,12 @@ class Preview:
     def __init__(self, place: Place, layers: Sequence[ResultLayer]) -> None:
         _check(layers)
         self._image = _valid_image(place.image)
-        self._layers: list[Any] = []
+        self._made: list[Any] = []
+        self._shown = tuple(layers)
         if self._image is None:
             return
         with _unrecorded(self._image):
-            self._layers = _insert_above(self._image, _layer_of(self._image, place), layers)
+            self._made = _insert_above(self._image, _layer_of(self._image, place), layers)
         Gimp.displays_flush()
 
     @property
@@ -123,9 +131,24 @@ class Preview:
         if self.image is None:
             return
         with _unrecorded(self._image):
-            for layer in self._layers:
-                if layer.is_valid():
-                    layer.set_visible(visible)
+            for drawable in self._made:
+                if drawable.is_valid() and not drawable.is_layer_mask():
+                    drawable.set_visible(visible)
+        Gimp.displays_flush()
+
+    def fill(self, layers: Sequence[ResultLayer]) -> None:
+        """Show other pixels in the same layers: what lies where the same rectangle and type are.
+
+        Raises:
+            InvalidRequest: A layer's bytes do not fit its size.
+        """
+        if self.image is None:
+            return
+        _check(layers)
+        for drawable, item, shown in zip(self._made, layers, self._shown):
+            if item is not shown and drawable.is_valid():
+                _fill(drawable, item)
+        self._shown = tuple(layers)
         Gimp.displays_flush()
 
     def remove(self) -> None:
@@ -133,10 +156,14 @@ class Preview:
         if self.image is None:
             return
         with _unrecorded(self._image):
-            for layer in self._layers:
-                if layer.is_valid():
-                    self._image.remove_layer(layer)
-        self._layers = []
+            for drawable in self._made:
+                if not drawable.is_valid() or drawable.is_layer_mask():
+                    continue
+                if drawable.is_layer():
+                    self._image.remove_layer(drawable)
+                else:
+                    self._image.remove_channel(drawable)
+        self._made = []
         Gimp.displays_flush()
 
 
@@ -194,15 +221,17 @@ def _check(layers: Sequence[ResultLayer]) -> None:
 
 
 def _insert_above(image: Any, anchor: Any, layers: Sequence[ResultLayer]) -> list[Any]:
+    """Insert them; returns the layer, mask or channel that each one became."""
     parent = anchor.get_parent() if anchor is not None else None
-    made: list[Any] = []
+    top, made = None, []
     for item in layers:
         if item.channels == 1:
-            _add_coverage(image, made[-1] if made else None, item)
+            made.append(_new_mask(top, item) if top is not None else _new_channel(image, item))
             continue
         layer = _new_layer(image, item)
-        position = image.get_item_position(made[-1] if made else anchor) if made or anchor else 0
-        image.insert_layer(layer, parent, position)
+        below = top if top is not None else anchor
+        image.insert_layer(layer, parent, image.get_item_position(below) if below else 0)
+        top = layer
         made.append(layer)
     return made
 
@@ -215,27 +244,38 @@ def _new_layer(image: Any, item: ResultLayer) -> Any:
         image, item.name, item.width, item.height, kind, 100.0, Gimp.LayerMode.NORMAL
     )
     layer.set_offsets(item.x, item.y)
-    _fill(layer, item, COLOUR_FORMATS[item.dtype])
+    _fill(layer, item)
     return layer
 
 
-def _add_coverage(image: Any, layer: Any | None, item: ResultLayer) -> None:
-    if layer is None:
-        channel = Gimp.Channel.new(
-            image, item.name, image.get_width(), image.get_height(), 50.0, Gegl.Color.new("red")
-        )
-        image.insert_channel(channel, None, 0)
-        _fill(channel, item, COVERAGE_FORMATS[item.dtype], item.x, item.y)
-        return
+def _new_channel(image: Any, item: ResultLayer) -> Any:
+    channel = Gimp.Channel.new(
+        image, item.name, image.get_width(), image.get_height(), 50.0, Gegl.Color.new("red")
+    )
+    image.insert_channel(channel, None, 0)
+    _fill(channel, item)
+    return channel
+
+
+def _new_mask(layer: Any, item: ResultLayer) -> Any:
     mask = layer.create_mask(Gimp.AddMaskType.BLACK)
     layer.add_mask(mask)
-    offsets = layer.get_offsets()
-    _fill(mask, item, COVERAGE_FORMATS[item.dtype], item.x - offsets[-2], item.y - offsets[-1])
+    _fill(mask, item)
+    return mask
 
 
-def _fill(drawable: Any, item: ResultLayer, babl_format: str, x: int = 0, y: int = 0) -> None:
+def _fill(drawable: Any, item: ResultLayer) -> None:
+    """Write a result's pixels where they belong on the canvas."""
+    x = y = 0
+    if not drawable.is_layer():
+        origin = (False, 0, 0)
+        if drawable.is_layer_mask():
+            origin = Gimp.Layer.from_mask(drawable).get_offsets()
+        x, y = item.x - origin[-2], item.y - origin[-1]
+    formats = COVERAGE_FORMATS if item.channels == 1 else COLOUR_FORMATS
     buffer = drawable.get_buffer()
-    buffer.set(Gegl.Rectangle.new(x, y, item.width, item.height), babl_format, bytes(item.data))
+    place = Gegl.Rectangle.new(x, y, item.width, item.height)
+    buffer.set(place, formats[item.dtype], bytes(item.data))
     buffer.flush()
     drawable.update(0, 0, drawable.get_width(), drawable.get_height())
 
@@ -274,16 +314,16 @@ def _layer_of(image: Any, place: Place) -> Any:
     for tattoo in (place.active, place.element):
         layer = image.get_layer_by_tattoo(tattoo) if tattoo else None
         if layer is not None and layer.is_valid():
-            return _above_results(image, layer, _named(place))
+            return _above_results(image, layer, _source(place).get("element"))
     return None
 
 
-def _named(place: Place) -> dict[str, Any]:
-    """How a recipe names the element; the name guards against a duplicate's other tattoos."""
-    return {"tattoo": place.element, "name": place.name}
+def _source(place: Place) -> dict[str, Any]:
+    """How a recipe names the edited layer; its name guards against a duplicate's other tattoos."""
+    return {"element": {"tattoo": place.element, "name": place.name}} if place.element else {}
 
 
-def _above_results(image: Any, layer: Any, element: Mapping[str, Any]) -> Any:
+def _above_results(image: Any, layer: Any, element: Any) -> Any:
     """Earlier results of the same element would hide a newer one below them."""
     parent = layer.get_parent()
     siblings = parent.get_children() if parent is not None else image.get_layers()
@@ -301,9 +341,9 @@ def _new_image(place: Place, layers: Sequence[ResultLayer]) -> Any:
         "u16": Gimp.Precision.U16_NON_LINEAR,
         "f32": Gimp.Precision.FLOAT_NON_LINEAR,
     }[layers[0].dtype]
-    image = Gimp.Image.new_with_precision(
-        place.width, place.height, Gimp.ImageBaseType.RGB, precision
-    )
+    width = place.width or max(1, *(layer.x + layer.width for layer in layers))
+    height = place.height or max(1, *(layer.y + layer.height for layer in layers))
+    image = Gimp.Image.new_with_precision(width, height, Gimp.ImageBaseType.RGB, precision)
     if Gimp.default_display() is not None:
         Gimp.Display.new(image)
     return image

@@ -6,6 +6,7 @@ that ships with the client.
 
 from __future__ import annotations
 
+import json
 from typing import Any, Callable, Sequence
 
 import gi
@@ -16,9 +17,8 @@ for _library, _version in (("Gimp", "3.0"), ("GimpUi", "3.0"), ("Gegl", "0.4"), 
 from gi.repository import Gegl, Gimp, GObject  # noqa: E402
 
 from intarsia_client import catalog  # noqa: E402
-from intarsia_client.schema import Operation, Progress  # noqa: E402
-from intarsia_gimp import canvas, placement  # noqa: E402
-from intarsia_gimp.arguments import add_arguments, values_of  # noqa: E402
+from intarsia_client.schema import Operation, Progress, Result  # noqa: E402
+from intarsia_gimp import arguments, canvas, inputs, placement, reading, tags  # noqa: E402
 from intarsia_gimp.problems import failure, success  # noqa: E402
 from intarsia_gimp.texts import tr  # noqa: E402
 
@@ -34,12 +34,8 @@ def procedure_name(operation: str) -> str:
 
 
 def offered_operations() -> dict[str, Operation]:
-    """The operations whose required inputs a GIMP image can fill, by procedure name."""
-    return {
-        procedure_name(operation.id): operation
-        for operation in catalog.operations().values()
-        if all(i.role in canvas.ROLES_HERE for i in operation.inputs if i.required)
-    }
+    """The operations of the release, by procedure name."""
+    return {procedure_name(found.id): found for found in catalog.operations().values()}
 
 
 class IntarsiaPlugIn(Gimp.PlugIn):
@@ -68,16 +64,26 @@ def _operation(plug_in: Any, name: str, operation: Operation) -> Any:
     procedure = Gimp.ImageProcedure.new(
         plug_in, name, Gimp.PDBProcType.PLUGIN, guarded(run_operation), operation
     )
-    procedure.set_image_types("RGB*, GRAY*")
-    procedure.set_sensitivity_mask(
-        Gimp.ProcedureSensitivityMask.DRAWABLE | Gimp.ProcedureSensitivityMask.DRAWABLES
-    )
+    procedure.set_image_types("RGB*, GRAY*" if operation.inputs else "*")
+    procedure.set_sensitivity_mask(_sensitivity(operation))
     _describe(procedure, tr(operation.title) + "…", tr(operation.summary))
-    add_arguments(procedure, operation)
-    procedure.add_layer_return_value(
-        "result", tr("Result"), tr("The new layer"), True, GObject.ParamFlags.READWRITE
+    arguments.add_arguments(procedure, operation)
+    flags = GObject.ParamFlags.READWRITE
+    procedure.add_layer_return_value("result", tr("Result"), tr("The new layer"), True, flags)
+    procedure.add_string_return_value(
+        "report", tr("Report"), tr("JSON: layers (their IDs), metrics and notes"), "", flags
     )
     return procedure
+
+
+def _sensitivity(operation: Operation) -> Any:
+    """When the menu entry can be chosen: what edits a layer needs one, other things less."""
+    mask = Gimp.ProcedureSensitivityMask
+    if inputs.needs_layer(operation):
+        return mask.DRAWABLE | mask.DRAWABLES
+    if any(item.required for item in operation.inputs):
+        return mask.NO_DRAWABLES | mask.DRAWABLE | mask.DRAWABLES
+    return mask.NO_IMAGE | mask.NO_DRAWABLES | mask.DRAWABLE | mask.DRAWABLES
 
 
 def _window(plug_in: Any, name: str, label: str, summary: str, run: Callable[..., Any]) -> Any:
@@ -140,25 +146,44 @@ def run_operation(
         from intarsia_gimp.dialog import OperationDialog
 
         values = OperationDialog(procedure, config, operation, image, drawables).run()
-        if not image.is_valid():  # GIMP would store the settings on the closed image, and complain
+        if (
+            image is not None and not image.is_valid()
+        ):  # GIMP would store the settings on the closed image, and complain
             return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, None)
         return values
-    layers = run_now(image, drawables, config, operation)
+    placed, result = run_now(image, drawables, config, operation)
+    return _returned(procedure, placed, result)
+
+
+def _returned(procedure: Any, placed: placement.Placed, result: Result) -> Any:
+    """Return values for a script: the first new layer, and a report."""
     values = success(procedure)
-    if layers:
-        values.remove(1)
-        values.insert(1, GObject.Value(Gimp.Layer.__gtype__, layers[0]))
+    report = {
+        "layers": [layer.get_id() for layer in placed.layers],
+        "metrics": result.metrics,
+        "notes": list(result.notes),
+    }
+    found = [
+        GObject.Value(Gimp.Layer.__gtype__, placed.layers[0]) if placed.layers else None,
+        GObject.Value(GObject.TYPE_STRING, json.dumps(report, ensure_ascii=False)),
+    ]
+    for index, value in enumerate(found, 1):
+        if value is not None:
+            values.remove(index)
+            values.insert(index, value)
     return values
 
 
-def run_now(image: Any, drawables: Sequence[Any], config: Any, operation: Operation) -> list[Any]:
+def run_now(
+    image: Any, drawables: Sequence[Any], config: Any, operation: Operation
+) -> tuple[placement.Placed, Result]:
     """Run without a dialog and insert the result.
 
     GIMP's Cancel button beside its progress bar kills this process without a word, so the job is
     tied to the connection.
 
     Returns:
-        The new layers.
+        What was inserted, and all that the engine said.
 
     Raises:
         IntarsiaError: Nothing was changed.
@@ -166,19 +191,21 @@ def run_now(image: Any, drawables: Sequence[Any], config: Any, operation: Operat
     from intarsia_client.client import Client
     from intarsia_gimp.work import APP
 
-    parameters, seed = values_of(config, operation)
-    sources = canvas.find_sources(image, drawables, operation)
+    values, seed = arguments.values_of(config, operation)
+    values = arguments.remembered(values, operation, image)
+    picks = arguments.picks_of(config, operation, values)
+    sources = canvas.find_sources(image, drawables, operation, picks)
     place = placement.place_of(sources)
-    inputs = canvas.read(sources, operation)
+    pixels = reading.read(sources)
     Gimp.progress_init(tr(operation.verb))
     try:
         with Client.connect(app=APP) as client:
             job = client.submit(
                 operation,
-                inputs,
-                parameters,
+                pixels,
+                values,
                 seed=seed,
-                label=image.get_name(),
+                label=image.get_name() if image is not None else "",
                 on_disconnect="cancel",
             )
             result = job.wait(on_progress=_show_progress, acknowledge=False)
@@ -186,9 +213,11 @@ def run_now(image: Any, drawables: Sequence[Any], config: Any, operation: Operat
             client.acknowledge(job.id)
     finally:
         Gimp.progress_end()
+    for parameter in arguments.bindings(operation):
+        tags.remember(image, values[parameter.name], values[parameter.name])
     if placed.moved:
         Gimp.message(placed.text)
-    return placed.layers
+    return placed, result
 
 
 def _show_progress(progress: Progress) -> None:

@@ -38,7 +38,9 @@ def _procedure(operation: Operation) -> Any:
 
 def test_every_parameter_becomes_an_argument_with_its_range_and_default() -> None:
     found = _procedure(made.FIT).arguments
-    assert list(found) == ["edge", "width", "passes", "fine-tune", "seed", "advanced-open"]
+    names = ["edge", "width", "passes", "fine-tune", "seed", "area", "advanced-open"]
+    assert list(found) == names
+    assert found["area"][0] == "string_argument" and found["area"][3] == "selection"
     assert found["width"][0] == "double_argument" and found["width"][3:6] == (0.0, 50.0, 8.0)
     assert found["passes"][0] == "int_argument" and found["passes"][3:6] == (1, 9, 3)
     assert found["fine-tune"][0] == "boolean_argument" and found["fine-tune"][3] is False

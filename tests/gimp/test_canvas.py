@@ -11,7 +11,7 @@ from tests.gimp import pictures_for_tests as made
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import Input, Operation
-from intarsia_gimp import canvas, placement
+from intarsia_gimp import canvas, placement, reading
 
 RED, BLUE, GREEN = (255, 0, 0, 255), (0, 0, 255, 255), (0, 255, 0, 255)
 
@@ -25,7 +25,7 @@ def _scene() -> tuple[Any, Any]:
 
 def _read(image: Any, *layers: Any) -> dict[str, Any]:
     sources = canvas.find_sources(image, layers, made.FIT)
-    return {p.input: p for p in canvas.read(sources, made.FIT)}
+    return {p.input: p for p in reading.read(sources)}
 
 
 def test_the_element_is_the_chosen_layer_at_its_place() -> None:
@@ -159,7 +159,7 @@ def test_an_operation_without_element_takes_the_chosen_layer_as_picture() -> Non
     )
     image, lemur = _scene()
     sources = canvas.find_sources(image, [lemur], operation)
-    (picture,) = canvas.read(sources, operation)
+    (picture,) = reading.read(sources)
     assert (picture.x, picture.y, picture.data) == (1, 1, bytes(RED) * 4)
     assert canvas.describe(sources, operation) == "Reads: layer “Lemur” 2 × 2"
 
@@ -221,4 +221,4 @@ def test_choosing_a_result_layer_reads_the_element_it_was_made_from() -> None:
     lemur.name = "Renamed, or another layer in a duplicate"
     assert canvas.find_sources(image, placed.layers, made.FIT).element is placed.layers[0]
     lemur.name = "Lemur"
-    assert {p.input: p for p in canvas.read(again, made.FIT)}["picture"].data == bytes(BLUE) * 24
+    assert {p.input: p for p in reading.read(again)}["picture"].data == bytes(BLUE) * 24

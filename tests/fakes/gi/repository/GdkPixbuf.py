@@ -20,6 +20,14 @@ class Pixbuf:
         self.data, self.width, self.height = data, width, height
 
     @classmethod
+    def new(cls, space: int, alpha: bool, bits: int, width: int, height: int) -> Pixbuf:
+        assert alpha and bits == 8
+        return cls(bytes(4 * width * height), width, height)
+
+    def fill(self, colour: int) -> None:
+        self.data = colour.to_bytes(4, "big") * (self.width * self.height)
+
+    @classmethod
     def new_from_bytes(
         cls, data: Any, space: int, alpha: bool, bits: int, width: int, height: int, stride: int
     ) -> Pixbuf:

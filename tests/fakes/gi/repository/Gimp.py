@@ -57,6 +57,10 @@ class MaskApplyMode:
     APPLY, DISCARD = "apply", "discard"
 
 
+class ColorTag:
+    NONE, BLUE, GREEN, YELLOW, ORANGE, BROWN, RED, VIOLET, GRAY = range(9)
+
+
 class PixbufTransparency:
     SMALL_CHECKS = 1
 
@@ -184,6 +188,10 @@ class Channel(Drawable):
         return cls(image, name, width, height, 1)
 
 
+    def set_visible(self, visible: bool) -> None:
+        pass
+
+
 class LayerMask(Channel):
     layer: Layer
 
@@ -196,6 +204,7 @@ class Layer(Drawable):
         self.parent: GroupLayer | None = None
         self.mask: LayerMask | None = None
         self.opacity, self.mode, self.visible, self.apply_mask = 100.0, "normal", True, True
+        self.color_tag = ColorTag.NONE
         self.tattoo = self.number
 
     @classmethod
@@ -236,6 +245,13 @@ class Layer(Drawable):
     def get_opacity(self) -> float:
         return self.opacity
 
+    def set_opacity(self, opacity: float) -> None:
+        before, self.opacity = self.opacity, opacity
+        self._record(lambda: setattr(self, "opacity", before))
+
+    def get_color_tag(self) -> int:
+        return self.color_tag
+
     def set_mode(self, mode: str) -> None:
         self.mode = mode
 
@@ -263,7 +279,7 @@ class Layer(Drawable):
 
     def _copy(self, image: Image) -> Layer:
         twin = type(self)(image, self.name, self.get_width(), self.get_height())
-        for name in ("offsets", "opacity", "mode", "visible", "apply_mask", "filters"):
+        for name in ("offsets", "opacity", "mode", "visible", "apply_mask", "filters", "color_tag"):
             setattr(twin, name, getattr(self, name))
         twin.buffer.pixels = [list(row) for row in self.buffer.pixels]
         if self.mask is not None:
@@ -390,6 +406,17 @@ class Image(_Bearer):
     def insert_channel(self, channel: Channel, parent: None, position: int) -> None:
         self.channels.insert(position, channel)
         self._record(lambda: self.channels.remove(channel))
+
+    def get_channels(self) -> list[Channel]:
+        return list(self.channels)
+
+    def get_channel_by_name(self, name: str) -> Channel | None:
+        return next((c for c in self.channels if c.name == name), None)
+
+    def remove_channel(self, channel: Channel) -> None:
+        self.channels.remove(channel)
+        channel.removed = True
+        self._record(lambda: self.channels.append(channel))
 
     def remove_layer(self, layer: Layer) -> None:
         siblings = layer.parent.children if layer.parent else self.layers

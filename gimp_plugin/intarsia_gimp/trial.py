@@ -1,0 +1,90 @@
+"""A result on the canvas until the artist decides: compare, move between frames, keep, discard."""
+
+from __future__ import annotations
+
+from typing import Any, Mapping
+
+from intarsia_client import wording
+from intarsia_client.schema import Operation, Result
+from intarsia_gimp import pictures, placement
+from intarsia_gimp.frames import layers_at, result_at, scrubbed
+from intarsia_gimp.placement import Place, Placed, Preview
+from intarsia_gimp.texts import tr
+
+
+class Trial:
+    """Layers in the image that are no result yet; nothing of it is in the undo history."""
+
+    def __init__(
+        self, operation: Operation, place: Place, result: Result, values: Mapping[str, Any]
+    ) -> None:
+        self._place, self._result = place, result
+        self._slider = scrubbed(operation)
+        self._asked = float(values[self._slider.name]) if self._slider is not None else 0.0
+        self._amount = self._asked
+        self._preview = Preview(place, result.layers)
+
+    @property
+    def image(self) -> Any:
+        """The image it lies in, or None where that is closed or there was none."""
+        return self._preview.image
+
+    @property
+    def can_scrub(self) -> bool:
+        """Whether the slider moves between frames."""
+        return self._slider is not None and bool(self._result.frames)
+
+    def show(self, visible: bool) -> None:
+        """Show or hide it, to compare with what was there."""
+        self._preview.show(visible)
+
+    def scrub(self, amount: float) -> None:
+        """Show the frame nearest to an amount."""
+        if self.can_scrub and amount != self._amount:
+            self._amount = amount
+            self._preview.fill(layers_at(self._result, self._asked, amount))
+
+    def pixbuf(self) -> Any:
+        """The topmost layer itself, for where there is no image to look at."""
+        shown = layers_at(self._result, self._asked, self._amount)
+        return pictures.pixbuf_of(shown[-1])
+
+    def keep(self) -> Placed:
+        """Make it a result: new layers as one undo step, at the amount shown."""
+        result = self._result
+        if self._slider is not None and self.can_scrub:
+            result = result_at(result, self._slider, self._asked, self._amount)
+        self._preview.remove()
+        return placement.insert(self._place, result)
+
+    def discard(self) -> None:
+        """Take it away again."""
+        self._preview.remove()
+
+    def text(self) -> str:
+        """What the artist should know of it."""
+        question = tr("This is how it looks in the picture. Keep the new layer?")
+        if len(self._result.layers) > 1:
+            question = tr("This is how it looks in the picture. Keep the new layers?")
+        if self.image is None:
+            question = tr("Keep opens the result as a new image.")
+            if self._place.image:
+                question = tr(
+                    "The image was closed meanwhile. Keep opens the result as a new image."
+                )
+        words = [question]
+        if self.can_scrub and self._slider is not None:
+            words.append(tr("Move “%s” to change it.") % tr(self._slider.label))
+        took = self._result.seconds.get("total")
+        if took is not None:
+            words.append(tr("It took %s.") % wording.duration(took))
+        return "\n".join([" ".join(words), *facts_of(self._result)])
+
+
+def facts_of(result: Result) -> list[str]:
+    """A result's notes, and how well the model could repeat the picture."""
+    lines = [tr(note) for note in result.notes]
+    fit = result.metrics.get("fit")
+    if fit is not None:
+        lines.insert(0, tr("Fit of the model to the picture: %d %%.") % round(100 * fit))
+    return lines

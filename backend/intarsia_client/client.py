@@ -176,22 +176,42 @@ class Client:
         """Let the engine forget a job that is over, with its result."""
         self._ask("acknowledge", job=job_id)
 
-    def fetch(self, job_id: str) -> tuple[ResultLayer, ...]:
+    def fetch(self, job_id: str, *, frames: bool = False) -> tuple[ResultLayer, ...]:
         """The layers of a finished job.
+
+        Args:
+            job_id: Its id.
+            frames: Whether to add the frames (those with ``frame_of``) behind the layers.
 
         Raises:
             InvalidRequest: The engine has no result of that job (any more).
         """
-        return replies.layers(self._connection.request("fetch", {"job": job_id}))
+        header: dict[str, Any] = {"job": job_id}
+        if frames:
+            header["frames"] = True
+        return replies.layers(self._connection.request("fetch", header))
 
     # --- the engine ---------------------------------------------------------------------------
 
     def models(self) -> list[dict[str, Any]]:
-        """The trained models, as docs/wire.md describes them under *Models*."""
+        """The models there are, as docs/wire.md describes them under *Models*."""
         return list(self._ask("models").get("models") or [])
 
+    def labels(self, model_id: str = "") -> list[str]:
+        """The names of a model's classes, by their numbers; empty for a model without.
+
+        `intarsia_client.catalog.packs` has those of the models that ship, with no engine running.
+
+        Args:
+            model_id: Its id; empty means the best model with classes.
+
+        Raises:
+            InvalidRequest: There is no such model.
+        """
+        return [str(label) for label in self._ask("labels", model=model_id).get("labels") or []]
+
     def remove_model(self, model: str) -> None:
-        """Delete a trained model for good."""
+        """Delete a trained or imported model for good; one that ships cannot be removed."""
         self._ask("remove", model=model)
 
     def estimate(

@@ -180,13 +180,14 @@ class Job:
 
     def _collect(self, header: Mapping[str, Any]) -> Result:
         try:
-            layers = self._client.fetch(self.id)
+            found = self._client.fetch(self.id, frames=bool(header.get("frames")))
         except InvalidRequest as error:
             raise JobFailed(
                 error.what, value=self.id, remedy=error.remedy, code=error.code
             ) from None
         return Result(
-            layers=layers,
+            layers=tuple(layer for layer in found if layer.frame_of is None),
+            frames=tuple(layer for layer in found if layer.frame_of is not None),
             recipe=dict(header.get("recipe") or {}),
             metrics=dict(header.get("metrics") or {}),
             seconds=dict(header.get("seconds") or {}),

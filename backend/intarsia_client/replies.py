@@ -35,6 +35,8 @@ def _layer(description: Any, frame: Any) -> ResultLayer:
         dtype=checked["dtype"],
         x=checked["x"],
         y=checked["y"],
+        amount=checked.get("amount"),
+        frame_of=checked.get("frame_of"),
     )
 
 

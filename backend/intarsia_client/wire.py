@@ -14,7 +14,7 @@ try:  # the copy that travels inside an editor's plug-in folder
 except ImportError:
     import msgpack
 
-PROTOCOL = (1, 0)
+PROTOCOL = (1, 1)
 MAGIC = b"IN"
 USER = b"intarsia"
 """PLAIN user name; the password is the endpoint file's token."""
@@ -28,6 +28,8 @@ MAX_DEPTH = 16
 """Levels of maps and lists in a header, the header itself included."""
 MAX_SIDE = 65535
 ENCODINGS = ("raw", "zlib")
+FRAME_KEYS = ("amount", "frame_of")
+"""What only the descriptions of frames, and of layers that have frames, hold."""
 DEFLATE_FROM = 64 * 1024
 """Bytes from which a 1-channel buffer is deflated."""
 
@@ -59,6 +61,7 @@ KINDS = {
     "estimate": 33,
     "release": 34,
     "shutdown": 35,
+    "labels": 36,
     "ping": 40,
     "pong": 41,
 }
@@ -159,7 +162,7 @@ def _check_plain(value: Any, depth: int) -> None:
 
 def describe(item: Any, encoding: str) -> dict[str, Any]:
     """The description of one buffer; ``item`` is a `Pixels` or a `ResultLayer`."""
-    return {
+    description = {
         "name": item.name,
         "input": getattr(item, "input", ""),
         "width": item.width,
@@ -171,6 +174,10 @@ def describe(item: Any, encoding: str) -> dict[str, Any]:
         "nbytes": item.width * item.height * item.channels * ITEM_BYTES[item.dtype],
         "encoding": encoding,
     }
+    for key in FRAME_KEYS:
+        if getattr(item, key, None) is not None:
+            description[key] = getattr(item, key)
+    return description
 
 
 def encode_buffers(items: Sequence[Any]) -> tuple[list[dict[str, Any]], list[Any]]:
@@ -256,6 +263,7 @@ def check_buffer(description: Any, frame: Any) -> dict[str, Any]:
     for key in ("name", "input"):
         if not isinstance(description.get(key, ""), str):
             raise ProtocolError(f"{key} must be a text.", code="BAD_REQUEST")
+    _check_frame(description.get("amount"), description.get("frame_of"))
     nbytes = width * height * channels * ITEM_BYTES[dtype]
     length = memoryview(frame).nbytes
     if description["nbytes"] != nbytes or (encoding == "raw" and length != nbytes):
@@ -266,6 +274,19 @@ def check_buffer(description: Any, frame: Any) -> dict[str, Any]:
             code="BAD_REQUEST",
         )
     return description
+
+
+def _check_frame(amount: Any, frame_of: Any) -> None:
+    number = isinstance(amount, (int, float)) and not isinstance(amount, bool)
+    if amount is not None and not (number and 0 <= amount <= 1):
+        raise ProtocolError(
+            "amount must be a number in [0, 1].", value=repr(amount), code="BAD_REQUEST"
+        )
+    whole = isinstance(frame_of, int) and not isinstance(frame_of, bool)
+    if frame_of is not None and not (whole and 0 <= frame_of < MAX_BUFFERS):
+        raise ProtocolError(
+            "frame_of must be a layer's number.", value=repr(frame_of), code="BAD_REQUEST"
+        )
 
 
 def inflate(description: dict[str, Any], frame: Any) -> Any:

@@ -80,6 +80,18 @@ class Watch(OfJob, frozen=True):
     since: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
+class Fetch(OfJob, frozen=True):
+    """Send the layers of a result, and its frames if they are wanted."""
+
+    frames: bool = False
+
+
+class Labels(Request, frozen=True):
+    """Tell the names of a model's classes; empty: of the best model with classes."""
+
+    model: Annotated[str, msgspec.Meta(max_length=100)] = ""
+
+
 class Remove(Request, frozen=True):
     """Remove a model."""
 
@@ -113,10 +125,11 @@ _HEADERS: dict[str, type[msgspec.Struct]] = {
     "pause": OfJob,
     "resume": OfJob,
     "watch": Watch,
-    "fetch": OfJob,
+    "fetch": Fetch,
     "acknowledge": OfJob,
     "list": Request,
     "models": Request,
+    "labels": Labels,
     "remove": Remove,
     "estimate": Estimate,
     "release": Request,

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from intarsia_client.wire import FINAL, Message
+from intarsia_client.wire import FINAL, FRAME_KEYS, Message
 from intarsia_daemon.messages import BufferFile, Lane, Run
 
 State = Literal["queued", "running", "paused", "finished", "failed", "cancelled"]
@@ -39,7 +39,8 @@ class JobRecord(msgspec.Struct, kw_only=True):
     """Seconds since 1970."""
     ended: float | None = None
     layers: list[BufferFile] = []
-    """The result's files; empty until it finished and after it was acknowledged."""
+    """The result's files, its frames last; empty until it finished and after it was
+    acknowledged."""
     error: dict[str, Any] | None = None
     acknowledged: bool = False
 
@@ -57,7 +58,8 @@ class JobRecord(msgspec.Struct, kw_only=True):
 
 
 def _shape(item: BufferFile) -> tuple[Any, ...]:
-    return (item.input, item.width, item.height, item.channels, item.dtype, item.x, item.y)
+    place = (item.width, item.height, item.channels, item.dtype, item.x, item.y)
+    return (item.input, item.name, *place)
 
 
 @dataclass(eq=False)
@@ -124,7 +126,7 @@ class Job:
 
 def describe_layer(layer: BufferFile) -> dict[str, Any]:
     """A result layer as clients see it, without its path."""
-    return {
+    description = {
         "name": layer.name,
         "input": layer.input,
         "width": layer.width,
@@ -136,3 +138,7 @@ def describe_layer(layer: BufferFile) -> dict[str, Any]:
         "nbytes": layer.nbytes,
         "encoding": "raw",
     }
+    for key in FRAME_KEYS:
+        if getattr(layer, key) is not None:
+            description[key] = getattr(layer, key)
+    return description

@@ -135,6 +135,8 @@ class Ledger:
             "seconds": done.seconds,
             "notes": list(done.notes),
         }
+        if done.frames:
+            header["frames"] = [describe_layer(frame) for frame in done.frames]
         if len(_size(header)) > REPLY_LIMIT - 1024:
             self.fail(
                 job,
@@ -144,9 +146,9 @@ class Ledger:
                 action={"label": "Open the log", "do": "log"},
             )
             return
-        job.record.layers = list(done.layers)
+        job.record.layers = [*done.layers, *done.frames]
         self._end(job, "finished", "finished", header)
-        self._spool.finish(job.id, done.layers)
+        self._spool.finish(job.id, job.record.layers)
 
     def fail(
         self,

@@ -35,6 +35,9 @@ class BufferFile(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""
     input: str = ""
     """The operation's input that this fills; empty for results and previews."""
+    amount: float | None = None
+    """Of a frame, and of a layer that has frames: see `intarsia_client.schema.ResultLayer`."""
+    frame_of: int | None = None
 
 
 class InputSize(msgspec.Struct, frozen=True, kw_only=True):
@@ -174,6 +177,7 @@ class Finished(_Message, frozen=True):
     metrics: dict[str, float] = {}
     seconds: dict[str, float] = {}
     notes: tuple[str, ...] = ()
+    frames: tuple[BufferFile, ...] = ()
 
 
 class Failed(_Message, frozen=True):

@@ -24,6 +24,8 @@ _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,120}")
 _Text = Annotated[str, msgspec.Meta(max_length=300)]
 _Word = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9]([a-z0-9_-]{0,60}[a-z0-9])?$")]
 _Hash = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
+_Licence = Annotated[str, msgspec.Meta(max_length=2000)]
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 20)]
 _Size = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 
@@ -33,6 +35,18 @@ class FileEntry(msgspec.Struct, frozen=True):
 
     bytes: _Size
     sha256: _Hash
+
+
+class GeneratorFacts(msgspec.Struct, frozen=True):
+    """What is read here of a generator's own card, ``model/card.json``."""
+
+    labels: Annotated[list[_Text], msgspec.Meta(max_length=1 << 20)] = []
+    capabilities: Annotated[tuple[_Word, ...], msgspec.Meta(max_length=32)] = ()
+    resolution: _Count = 0
+    num_classes: _Count = 0
+    licence: _Licence = ""
+    sample: dict[str, Any] = {}
+    """What `intarsia_models.generators.loading.verify_generator` recomputes."""
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,6 +67,16 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """What nearly the same source can be recognised by; its meaning belongs to the operation."""
     seconds: _Seconds = 0.0
     """How long the training took."""
+    capabilities: Annotated[tuple[_Word, ...], msgspec.Meta(max_length=32)] = ()
+    """Of a generator: what it can be asked for, e.g. ``"classes"``, ``"w_plus"``."""
+    resolution: _Count = 0
+    """Of a generator: pixels a side of its pictures; 0 for other models."""
+    num_classes: _Count = 0
+    """Of a generator: how many classes it knows; their names lie in ``model/card.json``."""
+    label_count: _Count = 0
+    """How many of the classes have a name: all or none."""
+    licence: _Licence = ""
+    """What the user should know about the licence of the weights; empty for models trained here."""
     created: _Seconds = 0.0
     """Seconds since 1970."""
     bytes: _Size = 0
@@ -91,11 +115,24 @@ def checked_card(card: Card | Mapping[str, Any]) -> Card:
 
 
 def read_card(folder: Path) -> Card:
-    """The card of the model in this folder.
+    """The card of the model in this folder of a store.
 
     Raises:
         OSError: It cannot be read.
         ValueError: It is not one of ours, or belongs to another model.
+    """
+    card = any_card(folder)
+    if identity(card.source_hash, card.family, card.task, card.settings_hash) != folder.name:
+        raise ValueError("the card belongs to another model")
+    return card
+
+
+def any_card(folder: Path) -> Card:
+    """The card of a model's folder of whatever name.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is not one of ours.
     """
     path = folder / CARD
     if path.is_symlink() or path.lstat().st_size > CARD_LIMIT:
@@ -107,9 +144,28 @@ def read_card(folder: Path) -> Card:
     for name in card.files:
         if not all(_PART.fullmatch(part) for part in name.split("/")):
             raise ValueError(f"the file name {name[:100]!r} is not allowed")
-    if identity(card.source_hash, card.family, card.task, card.settings_hash) != folder.name:
-        raise ValueError("the card belongs to another model")
     return card
+
+
+def generator_facts(content: Path) -> GeneratorFacts:
+    """What a generator's own card says; nothing for models that are no generators.
+
+    Args:
+        content: The model's folder, ``<id>/model``.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is not one of ours.
+    """
+    path = content / CARD
+    if not path.exists():
+        return GeneratorFacts()
+    if path.is_symlink() or path.lstat().st_size > CARD_LIMIT:
+        raise ValueError(f"it is a link or has more than {CARD_LIMIT} bytes")
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=GeneratorFacts)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def plain_files(content: Path) -> Iterator[tuple[str, Path]]:

@@ -1,11 +1,12 @@
-"""Trained and imported models on disk: whole or absent, hashed, and never programs.
+"""Models on disk, trained, imported or shipped: whole or absent, hashed, and never programs.
 
 ``<home>/models/<id>/``
     ``card.json``      what the model is, and size and SHA-256 of every file of it (`Card`)
     ``thumbnail.png``  a small picture to recognise it by, if there is one
     ``model/``         what its family wrote: ``weights.safetensors`` and the like
 
-Nothing here needs torch, so that the router can list models.
+Models that come with the release (`intarsia_daemon.packs`) are laid out the same, listed after the
+user's own, and read-only. Nothing here needs torch, so that the router can list models.
 """
 
 from __future__ import annotations
@@ -27,8 +28,10 @@ from intarsia_daemon.model_card import (
     CARD,
     Card,
     FileEntry,
+    any_card,
     checked_card,
     file_hash,
+    generator_facts,
     identity,
     plain_files,
     read_card,
@@ -47,14 +50,23 @@ _ID = re.compile(r"[a-z0-9][a-z0-9-]{0,95}")
 class ModelStore:
     """The folder of models. Several processes may use it at the same time."""
 
-    def __init__(self, folder: Path, *, on_change: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        packs: Path | None = None,
+        on_change: Callable[[], object] | None = None,
+    ) -> None:
         """Use a folder; it is made when the first model is added.
 
         Args:
             folder: ``<home>/models``.
+            packs: The folder of the models that ship (`intarsia_daemon.packs.packs_folder`); None
+                leaves them out.
             on_change: Called after this object added or removed a model.
         """
         self._folder = folder
+        self._packs = packs
         self._on_change = on_change or (lambda: None)
         self._verified: dict[str, tuple[int, ...]] = {}
 
@@ -70,7 +82,7 @@ class ModelStore:
             IntarsiaError: MODEL_LOAD_FAILED, if it is there but damaged; names the file.
         """
         model_id = identity(source_hash, family, task, settings_hash)
-        if not (self._folder / model_id).exists():
+        if not any((place / model_id).exists() for place in self._places()):
             return None
         return self.path(model_id)
 
@@ -97,15 +109,39 @@ class ModelStore:
         """
         folder = self._existing(model_id)
         try:
-            return read_card(folder)
+            return _card(folder, self._is_shipped(folder))
         except (OSError, ValueError) as error:
-            raise _damaged(model_id, CARD, str(error)) from None
+            raise self._damaged(model_id, CARD, str(error)) from None
 
     def cards(self) -> Iterator[tuple[str, Card]]:
         """Id and card of every model whose card can be read."""
         for entry in self.list():
             with contextlib.suppress(IntarsiaError):  # broken, or removed by somebody else just now
                 yield entry["id"], self.card(entry["id"])
+
+    def labels(self, model_id: str = "") -> list[str]:
+        """The names of a generator's classes, by their numbers; empty for a model without.
+
+        Args:
+            model_id: Its id; empty means the best model with classes: one that ships, or else the
+                newest.
+
+        Raises:
+            InvalidRequest: There is no such model.
+            IntarsiaError: MODEL_LOAD_FAILED, if its card is not one.
+        """
+        if not model_id:
+            able = [e for e in self.list() if e["num_classes"] and "problem" not in e]
+            able.sort(key=lambda entry: not entry["shipped"])  # stable: newest first within
+            if not able:
+                return []
+            model_id = able[0]["id"]
+        if not self.card(model_id).num_classes:
+            return []
+        try:
+            return generator_facts(self._existing(model_id) / CONTENT).labels
+        except (OSError, ValueError) as error:
+            raise self._damaged(model_id, f"{CONTENT}/{CARD}", str(error)) from None
 
     def reference(self, model_id: str) -> dict[str, Any]:
         """``{family, id, hash}`` for `Outcome.model`, and so for the recipe."""
@@ -123,15 +159,15 @@ class ModelStore:
         try:
             found = dict(plain_files(content))
         except (OSError, ValueError) as error:
-            raise _damaged(model_id, CONTENT, str(error)) from None
+            raise self._damaged(model_id, CONTENT, str(error)) from None
         for name in sorted(set(found) ^ set(card.files)):
             reason = "is missing" if name in card.files else "does not belong to the model"
-            raise _damaged(model_id, name, reason)
+            raise self._damaged(model_id, name, reason)
         for name, entry in card.files.items():
             if found[name].stat().st_size != entry.bytes:
-                raise _damaged(model_id, name, f"should have {entry.bytes} bytes")
+                raise self._damaged(model_id, name, f"should have {entry.bytes} bytes")
             if file_hash(found[name]) != entry.sha256:
-                raise _damaged(model_id, name, "has changed since it was written")
+                raise self._damaged(model_id, name, "has changed since it was written")
         return card
 
     def add(
@@ -145,7 +181,8 @@ class ModelStore:
 
         Args:
             source: A folder to copy, or a function that writes into the folder it is given.
-            card: `Card` or its fields; size, hashes and date are filled in.
+            card: `Card` or its fields; size, hashes and date are filled in, and what a generator's
+                own card says of its size, classes, capabilities and licence.
             thumbnail: A small PNG.
 
         Returns:
@@ -178,16 +215,26 @@ class ModelStore:
         return model_id
 
     def list(self, *, thumbnails: bool = False) -> list[dict[str, Any]]:
-        """Every model, newest first, as docs/wire.md lists them; a broken one has a ``problem``.
+        """Every model as docs/wire.md lists them, newest first, those that ship last.
+
+        A broken one has a ``problem``.
 
         Args:
             thumbnails: Whether to put in ``thumbnail``, PNG bytes, as far as `LIST_LIMIT` allows.
         """
         found, room = [], LIST_LIMIT if thumbnails else 0
-        for folder in self._folder.iterdir() if self._folder.is_dir() else ():
-            if _ID.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
-                found.append((folder, _describe(folder)))
-        found.sort(key=lambda item: item[1]["created"], reverse=True)
+        own: set[str] = set()
+        for place in self._places():
+            shipped = place == self._packs
+            entries = [
+                (folder, _describe(folder, shipped))
+                for folder in (place.iterdir() if place.is_dir() else ())
+                if _ID.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink()
+                if folder.name not in own
+            ]
+            entries.sort(key=lambda item: item[1]["created"], reverse=True)
+            own.update(folder.name for folder, _ in entries)
+            found += entries
         for folder, entry in found:
             picture = _thumbnail(folder, room)
             if picture:
@@ -199,9 +246,15 @@ class ModelStore:
         """Remove a model, damaged or not; returns the bytes that are free now.
 
         Raises:
-            InvalidRequest: There is no such model.
+            InvalidRequest: There is no such model, or it ships with the release.
         """
         folder = self._existing(model_id)
+        if self._is_shipped(folder):
+            raise InvalidRequest(
+                f"The model {model_id} comes with the release and cannot be removed.",
+                value=model_id,
+                remedy="Choose another model instead of it, where one is asked for.",
+            )
         freed = sum(path.lstat().st_size for path in folder.rglob("*") if path.is_file())
         gone = self._folder / f".removed-{secrets.token_hex(8)}"
         os.rename(folder, gone)  # at once for everybody else
@@ -218,16 +271,41 @@ class ModelStore:
                     shutil.rmtree(folder, ignore_errors=True)
 
     def _existing(self, model_id: str) -> Path:
-        folder = self._folder / model_id
-        if not _ID.fullmatch(model_id) or folder.is_symlink() or not folder.is_dir():
-            known = [entry["id"] for entry in self.list()]
-            raise InvalidRequest(
-                f"There is no model {model_id[:100]!r}.",
-                value=model_id[:100],
-                remedy=f"There are: {', '.join(known[:20]) or 'none'}.",
-                code="NOT_FOUND",
+        for place in self._places() if _ID.fullmatch(model_id) else ():
+            folder = place / model_id
+            if folder.is_dir() and not folder.is_symlink():
+                return folder
+        known = [entry["id"] for entry in self.list()]
+        raise InvalidRequest(
+            f"There is no model {model_id[:100]!r}.",
+            value=model_id[:100],
+            remedy=f"There are: {', '.join(known[:20]) or 'none'}.",
+            code="NOT_FOUND",
+        )
+
+    def _places(self) -> tuple[Path, ...]:
+        """Where models lie; the user's own come first."""
+        return (self._folder,) if self._packs is None else (self._folder, self._packs)
+
+    def _is_shipped(self, folder: Path) -> bool:
+        return folder.parent == self._packs
+
+    def _damaged(self, model_id: str, name: str, reason: str) -> IntarsiaError:
+        what = f"The model {model_id} is damaged: {name} {reason}."
+        if self._is_shipped(self._existing(model_id)):
+            return IntarsiaError(
+                what,
+                value=model_id,
+                remedy="It comes with the release: install Intarsia again.",
+                code="MODEL_LOAD_FAILED",
             )
-        return folder
+        return IntarsiaError(
+            what,
+            value=model_id,
+            remedy="Remove the model; it is made anew when it is needed again.",
+            action={"label": "Remove the damaged model", "do": "remove", "model": model_id},
+            code="MODEL_LOAD_FAILED",
+        )
 
     def _put_in_place(self, fresh: Path, model_id: str) -> None:
         place, old = self._folder / model_id, self._folder / f".removed-{secrets.token_hex(8)}"
@@ -257,7 +335,9 @@ def _complete(fresh: Path, card: Card, thumbnail: bytes | None) -> None:
             "The model has no files.", value=0, remedy="Name the folder with the model in it."
         )
     size = sum(entry.bytes for entry in files.values())
-    whole = msgspec.structs.replace(card, created=time.time(), bytes=size, files=files)
+    whole = msgspec.structs.replace(
+        card, created=time.time(), bytes=size, files=files, **_facts(fresh / CONTENT)
+    )
     (fresh / CARD).write_bytes(msgspec.json.format(msgspec.json.encode(whole), indent=1))
     if thumbnail is not None and len(thumbnail) <= THUMBNAIL_LIMIT:
         (fresh / THUMBNAIL).write_bytes(thumbnail)
@@ -265,9 +345,30 @@ def _complete(fresh: Path, card: Card, thumbnail: bytes | None) -> None:
         _sync(path)
 
 
-def _describe(folder: Path) -> dict[str, Any]:
+def _facts(content: Path) -> dict[str, Any]:
+    """The card's fields that a generator's own card knows; none for other models."""
     try:
-        card = read_card(folder)
+        found = generator_facts(content)
+    except (OSError, ValueError):
+        return {}
+    facts = {
+        "capabilities": tuple(sorted(found.capabilities)),
+        "resolution": found.resolution,
+        "num_classes": found.num_classes,
+        "label_count": len(found.labels),
+        "licence": found.licence,
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def _card(folder: Path, shipped: bool) -> Card:
+    """A pack's folder may have any name; the user's models are named by what they are."""
+    return any_card(folder) if shipped else read_card(folder)
+
+
+def _describe(folder: Path, shipped: bool) -> dict[str, Any]:
+    try:
+        card = _card(folder, shipped)
     except (OSError, ValueError) as error:
         card = Card(family="", task="", title="Damaged model", created=folder.stat().st_mtime)
         problem = {"problem": f"{CARD}: {error}"}
@@ -275,7 +376,8 @@ def _describe(folder: Path) -> dict[str, Any]:
         problem = {}
     fields = msgspec.structs.asdict(card)
     del fields["files"], fields["settings_hash"], fields["fingerprint"]
-    return {"id": folder.name, **fields, **problem}
+    fields["capabilities"] = list(card.capabilities)
+    return {"id": folder.name, **fields, "shipped": shipped, **problem}
 
 
 def _thumbnail(folder: Path, room: int) -> bytes:
@@ -304,13 +406,3 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-def _damaged(model_id: str, name: str, reason: str) -> IntarsiaError:
-    return IntarsiaError(
-        f"The model {model_id} is damaged: {name} {reason}.",
-        value=model_id,
-        remedy="Remove the model; it is made anew when it is needed again.",
-        action={"label": "Remove the damaged model", "do": "remove", "model": model_id},
-        code="MODEL_LOAD_FAILED",
-    )

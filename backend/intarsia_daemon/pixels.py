@@ -158,6 +158,8 @@ def write_file(layer: Layer, path: Path) -> BufferFile:
         x=int(layer.x),
         y=int(layer.y),
         name=layer.name,
+        amount=None if layer.amount is None else float(layer.amount),
+        frame_of=layer.frame_of,
     )
 
 

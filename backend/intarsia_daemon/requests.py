@@ -25,7 +25,7 @@ from intarsia_daemon.spool import map_file
 from intarsia_daemon.submissions import Submissions
 from intarsia_daemon.supervisor import Supervisor
 
-FEATURES = ["pause", "preview", "watch", "supersedes", "estimate", "models"]
+FEATURES = ["pause", "preview", "watch", "supersedes", "estimate", "models", "frames", "labels"]
 ON_BULK = ("submit", "fetch")
 QUIET = ("ping", "pong")
 """Requests that do not keep an idle engine from leaving."""
@@ -199,7 +199,8 @@ class Requests:
     def on_fetch(self, asker: Asker, session: Session, request: Incoming) -> None:
         """Send a result's layers, mapped from their files when the client's credit allows."""
         job = self._job(request)
-        layers, re = list(job.record.layers), request.header.id
+        wanted, re = request.header, request.header.id
+        layers = [x for x in job.record.layers if wanted.frames or x.frame_of is None]
         if job.record.state != "finished" or job.record.acknowledged:
             state = "acknowledged" if job.record.acknowledged else job.record.state
             raise InvalidRequest(
@@ -236,6 +237,10 @@ class Requests:
     def on_models(self, asker: Asker, session: Session, request: Incoming) -> None:
         """Tell which models are stored."""
         self._done(asker, request, models=self._models.list(thumbnails=True))
+
+    def on_labels(self, asker: Asker, session: Session, request: Incoming) -> None:
+        """Tell the names of a model's classes."""
+        self._done(asker, request, labels=self._models.labels(request.header.model))
 
     def on_remove(self, asker: Asker, session: Session, request: Incoming) -> None:
         """Remove a stored model."""

@@ -38,6 +38,7 @@ from intarsia_daemon.lanes import Lanes
 from intarsia_daemon.ledger import Ledger
 from intarsia_daemon.lifecycle import Lifecycle
 from intarsia_daemon.model_store import ModelStore
+from intarsia_daemon.packs import packs_folder
 from intarsia_daemon.process import Ended, Said
 from intarsia_daemon.questions import Questions
 from intarsia_daemon.requests import Requests
@@ -155,7 +156,7 @@ class Engine:
             ledger=self._ledger,
             lifecycle=self._lifecycle,
             supervisor=self._supervisor,
-            models=ModelStore(folder / "models"),
+            models=ModelStore(folder / "models", packs=packs_folder()),
             shutdown=lambda now: self._inbox.put(Leave(now=now)),
         )
         self._poller = zmq.Poller()

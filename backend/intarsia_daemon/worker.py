@@ -53,6 +53,7 @@ from intarsia_daemon.messages import (
 from intarsia_daemon.model_cache import ModelCache
 from intarsia_daemon.model_store import ModelStore
 from intarsia_daemon.operation import find_operation, known_operations
+from intarsia_daemon.packs import packs_folder
 
 BEAT_S = 1.0
 NEWS_S = 0.1
@@ -102,7 +103,11 @@ class Worker:
         self._home = home
         self._device = devices.choose_device(settings.get("device", "auto"))
         self._machine = Machine(home / "machine.json", self._device.text)
-        self._models = ModelStore(home / "models", on_change=lambda: self._send(ModelsChanged()))
+        self._models = ModelStore(
+            home / "models",
+            packs=packs_folder(),
+            on_change=lambda: self._send(ModelsChanged()),
+        )
         self._models.sweep()
         self._cache = ModelCache(
             devices.model_budget(self._device, settings.get("model_bytes", 0)),

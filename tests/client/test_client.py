@@ -6,6 +6,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +103,27 @@ def test_a_job_runs_from_pixels_to_layers(
     assert settled(lambda: engine.count("acknowledge") == 1)
     assert job.wait() is result  # asked again: the same result, nothing is fetched anew
     assert engine.count("fetch") == 1
+
+
+def test_frames_come_apart_from_the_layers(
+    engine: ScriptedEngine, connect: Connect, operation: Operation, picture: Pixels
+):
+    frames = [replace(LAYER, amount=share, frame_of=0) for share in (0.0, 0.5)]
+    whole = replace(LAYER, amount=1.0)
+
+    def run(engine: ScriptedEngine, visit: Visit) -> None:
+        engine.finish(engine.accept(visit).header["job"], [whole, AREA, *frames])
+
+    engine.on("submit", run)
+    client = connect()
+    job = client.submit(operation, [picture], {})
+    result = job.wait(acknowledge=False)
+    assert [layer.name for layer in result.layers] == [LAYER.name, AREA.name]
+    assert [(frame.amount, frame.frame_of) for frame in result.frames] == [(0.0, 0), (0.5, 0)]
+    assert result.layers[0].amount == 1.0
+    assert bytes(result.frames[1].data) == LAYER.data
+    assert engine.received[-1].header["frames"] is True
+    assert len(client.fetch(job.id)) == 2, "who does not ask for frames gets none"
 
 
 def test_without_acknowledge_the_result_stays_in_the_engine(
@@ -390,7 +412,7 @@ def test_a_wrong_token_is_refused(home: Path, connect: Connect):
 def test_an_engine_of_another_major_version_is_refused_with_both(home: Path, connect: Connect):
     with (
         ScriptedEngine(home, protocol=(2, 0)),
-        pytest.raises(EngineRefused, match=r"speaks protocol 2\.0.*this program .* 1\.0"),
+        pytest.raises(EngineRefused, match=r"speaks protocol 2\.0.*this program .* 1\.1"),
     ):
         connect()
 
@@ -452,6 +474,9 @@ def test_the_smaller_requests_return_what_the_engine_says(
     engine.on("ping", lambda engine, visit: visit.reply("pong", workers=[{"lane": "edit"}]))
     assert client.jobs() == [{"job": "a"}]
     assert client.models() == [{"id": "m"}]
+    engine.on("labels", lambda engine, visit: visit.reply("done", labels=["lemon", "lime"]))
+    assert client.labels("m") == client.labels() == ["lemon", "lime"]
+    assert engine.received[-1].header["model"] == ""
     assert client.release() == 5
     sizes = [picture, {"input": "area", "width": 9, "height": 8}]
     estimate = client.estimate(operation, {"rounds": 2}, sizes)

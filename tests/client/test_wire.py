@@ -168,6 +168,8 @@ good = {
     "y": 9,
     "nbytes": 24,
     "encoding": "raw",
+    "amount": 0.5,
+    "frame_of": 0,
 }
 
 
@@ -281,3 +283,33 @@ def test_wrong_pixels_are_refused_before_sending(changes: dict[str, Any], match:
     fields = {"input": "picture", "width": 3, "height": 2, "channels": 4, "data": bytes(24)}
     with pytest.raises(InvalidRequest, match=match):
         wire.encode_buffers([Pixels(**dict(fields, **changes))])
+
+
+def test_only_frames_are_described_as_such():
+    layers = [
+        ResultLayer("All", 1, 1, 4, b"abcd", amount=1.0),
+        ResultLayer("Some", 1, 1, 4, b"efgh", amount=0.25, frame_of=0),
+    ]
+    first, second = wire.encode_buffers(layers)[0]
+    assert first["amount"] == 1.0 and "frame_of" not in first
+    assert (second["amount"], second["frame_of"]) == (0.25, 0)
+    plain_one = wire.encode_buffers([Pixels("picture", 1, 1, 4, b"abcd")])[0][0]
+    assert not {"amount", "frame_of"} & set(plain_one)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"amount": 1.5},
+        {"amount": "1"},
+        {"amount": True},
+        {"amount": float("nan")},
+        {"frame_of": -1},
+        {"frame_of": 32},
+        {"frame_of": 0.0},
+        {"frame_of": False},
+    ],
+)
+def test_a_frame_with_a_wrong_amount_or_layer_is_refused(changes: dict[str, Any]):
+    with pytest.raises(ProtocolError, match=r"amount must be|frame_of must be"):
+        wire.check_buffer({**good, **changes}, bytes(24))

@@ -50,7 +50,7 @@ def refusal(*message: bytes) -> BadRequest:
 def test_every_request_of_the_protocol_is_known() -> None:
     towards_the_engine = {
         *("hello", "submit", "cancel", "pause", "resume", "watch", "fetch", "acknowledge"),
-        *("list", "models", "remove", "estimate", "release", "shutdown", "ping", "pong"),
+        *("list", "models", "labels", "remove", "estimate", "release", "shutdown", "ping", "pong"),
     }
     for kind, code in wire.KINDS.items():
         try:

@@ -354,7 +354,8 @@ def test_the_list_is_newest_first_and_has_what_the_wire_says(
     assert [entry["title"] for entry in entries] == ["2", "1", "0"]
     assert set(entries[0]) == {
         *("id", "family", "task", "title", "created", "bytes", "seconds", "operation"),
-        "source_hash",
+        *("source_hash", "capabilities", "resolution", "num_classes", "label_count"),
+        *("licence", "shipped"),
     }
     assert entries[0]["id"] == identity("2", "single-image", "harmonization", "t" * 64)
 
@@ -412,3 +413,110 @@ def test_only_old_leftovers_are_swept(store: ModelStore, tmp_path: Path) -> None
         os.utime(folder / name, (1, 1))
     store.sweep()
     assert {path.name for path in folder.iterdir()} == {".adding-new", model_id}
+
+
+# --- generators and packs -------------------------------------------------------------------------
+
+GENERATOR: dict[str, Any] = {**CARD, "family": "sngan-projection", "task": "generator"}
+LABELS = ["lemon", "lime"]
+
+
+def _write_generator(folder: Path, **changes: Any) -> None:
+    facts = {
+        "labels": LABELS,
+        "capabilities": ["spatial_classes", "classes"],
+        "resolution": 32,
+        "num_classes": 2,
+        "licence": "CC0",
+        "settings": {"deep": [{"er": 1}]},
+    }
+    (folder / "weights.safetensors").write_bytes(b"weights")
+    (folder / "card.json").write_text(json.dumps({**facts, **changes}))
+
+
+@pytest.fixture(name="shipping")
+def _shipping(tmp_path: Path) -> ModelStore:
+    """A store with one pack, called ``fruit``."""
+    maker = ModelStore(tmp_path / "maker")
+    made = maker.add(_write_generator, {**GENERATOR, "title": "Fruit"}, thumbnail=PNG)
+    (tmp_path / "packs").mkdir()
+    (tmp_path / "maker" / made).rename(tmp_path / "packs" / "fruit")
+    (tmp_path / "packs" / "fruit" / "README.md").write_text("# Fruit")
+    return ModelStore(tmp_path / "models", packs=tmp_path / "packs")
+
+
+def test_a_generators_own_card_fills_the_stores(store: ModelStore) -> None:
+    card = store.card(store.add(_write_generator, GENERATOR))
+    assert card.capabilities == ("classes", "spatial_classes")
+    assert (card.resolution, card.num_classes, card.label_count) == (32, 2, 2)
+    assert card.licence == "CC0"
+    plain = store.card(store.add(_write, CARD))
+    assert (plain.capabilities, plain.resolution, plain.label_count) == ((), 0, 0)
+
+
+def test_labels_are_told_by_model_and_of_the_best(shipping: ModelStore) -> None:
+    assert shipping.labels() == shipping.labels("fruit") == LABELS
+    mine = shipping.add(lambda folder: _write_generator(folder, labels=["a", "b"]), GENERATOR)
+    other = shipping.add(_write, CARD)
+    assert shipping.labels(mine) == ["a", "b"]
+    assert shipping.labels() == LABELS, "one that ships is the best"
+    assert shipping.labels(other) == []
+    with pytest.raises(InvalidRequest, match="There is no model 'nothing'"):
+        shipping.labels("nothing")
+
+
+def test_without_packs_the_best_is_the_newest_with_classes(store: ModelStore) -> None:
+    assert store.labels() == []
+    store.add(_write_generator, GENERATOR)
+    store.add(_write, CARD)
+    assert store.labels() == LABELS
+
+
+def test_packs_come_last_and_can_be_loaded_and_verified(
+    shipping: ModelStore, tmp_path: Path
+) -> None:
+    mine = shipping.add(_write, CARD)
+    entries = shipping.list(thumbnails=True)
+    assert [(entry["id"], entry["shipped"]) for entry in entries] == [
+        (mine, False),
+        ("fruit", True),
+    ]
+    assert entries[1]["thumbnail"] == PNG and entries[1]["resolution"] == 32
+    assert shipping.path("fruit") == tmp_path / "packs" / "fruit" / "model"
+    assert shipping.verify("fruit").title == "Fruit"
+    assert shipping.reference("fruit")["id"] == "fruit"
+    assert [model_id for model_id, _ in shipping.cards()] == [mine, "fruit"]
+    assert shipping.folder == tmp_path / "models"
+
+
+def test_a_pack_cannot_be_removed_and_a_damaged_one_offers_no_removal(
+    shipping: ModelStore, tmp_path: Path
+) -> None:
+    with pytest.raises(InvalidRequest, match="comes with the release and cannot be removed"):
+        shipping.remove("fruit")
+    (tmp_path / "packs" / "fruit" / "model" / "weights.safetensors").write_bytes(b"weightz")
+    with pytest.raises(IntarsiaError, match="install Intarsia again") as caught:
+        shipping.path("fruit")
+    assert caught.value.action is None and caught.value.code == "MODEL_LOAD_FAILED"
+
+
+def test_the_users_own_model_is_taken_before_a_pack_of_the_same_id(
+    shipping: ModelStore, tmp_path: Path
+) -> None:
+    mine = shipping.add(_write_generator, {**GENERATOR, "title": "Mine"})
+    (tmp_path / "packs" / "fruit").rename(tmp_path / "packs" / mine)
+    assert [entry["title"] for entry in shipping.list()] == ["Mine"]
+    assert shipping.card(mine).title == "Mine"
+    shipping.remove(mine)
+    assert shipping.card(mine).title == "Fruit"
+
+
+@pytest.mark.parametrize(
+    "text", ["[1]", "{", '{"labels": 5}', "[" * 100_000, '{"labels": ["x", 3]}', "\xff"]
+)
+def test_a_generators_card_that_is_none_is_damage(store: ModelStore, text: str) -> None:
+    model_id = store.add(_write_generator, GENERATOR)
+    (store.path(model_id) / "card.json").write_text(text, "latin-1")
+    with pytest.raises(IntarsiaError, match=r"model/card\.json") as caught:
+        store.labels(model_id)
+    assert caught.value.code == "MODEL_LOAD_FAILED"

@@ -84,7 +84,7 @@ def test_another_major_version_is_refused_naming_both(peer: Peer) -> None:
 
 def test_another_minor_version_is_welcome(endpoint: dict[str, Any]) -> None:
     with Peer(endpoint, hello=False) as peer:
-        assert peer.ask("hello", protocol=[1, 9], news="?")["protocol"] == [1, 0]
+        assert peer.ask("hello", protocol=[1, 9], news="?")["protocol"] == list(wire.PROTOCOL)
 
 
 def test_requests_before_hello_are_refused(endpoint: dict[str, Any]) -> None:
@@ -531,8 +531,13 @@ def test_estimates_and_releases_are_answered_by_workers(peer: Peer) -> None:
 
 
 def test_models_are_listed_and_unknown_ones_not_removed(peer: Peer) -> None:
-    assert peer.ask("models")["models"] == []
+    assert [entry for entry in peer.ask("models")["models"] if not entry["shipped"]] == []
     assert refusal(peer, "remove", model="nothing")["code"] in ("NOT_FOUND", "BAD_REQUEST")
+
+
+def test_labels_of_an_unknown_model_are_refused_and_of_the_best_are_texts(peer: Peer) -> None:
+    assert refusal(peer, "labels", model="nothing")["code"] == "NOT_FOUND"
+    assert all(isinstance(label, str) for label in peer.ask("labels")["labels"])
 
 
 def test_a_second_engine_leaves_and_the_first_serves_on(

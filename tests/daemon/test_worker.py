@@ -76,6 +76,48 @@ def test_pixels_come_back_byte_by_byte(edit: HostedWorker, dtype: type) -> None:
     assert (copy.x, copy.y, copy.name, copy.channels, coverage.channels) == (-5, 8, "Copy", 4, 1)
 
 
+def test_an_input_given_several_times_arrives_as_a_list_in_order(edit: HostedWorker) -> None:
+    picture, area = _picture(), _picture()[..., 0].copy()
+    one, two = area[:4], area[:, :3].copy()
+    inputs = {"picture": picture, "areas:blue": one, "areas:hat": two, "samples:A": picture}
+    done = edit.do(
+        "bind", {"classes": {"blue": 7, "hat": "kit fox"}, "class_name": "lemon"}, inputs
+    )
+    assert done.notes == (
+        f"blue=7 7x4+0+0 {one.sum()}",
+        f"hat=kit fox 3x9+0+0 {two.sum()}",
+        "sample A",
+        "model= class=lemon words= pictures=",
+    )
+    assert [item["name"] for item in done.recipe["inputs"]] == ["Picture", "blue", "hat", "A"]
+    assert done.recipe["parameters"]["classes"] == {"blue": "7", "hat": "kit fox"}
+    assert edit.do("bind", {}, {"picture": picture}).notes[0].startswith("model="), "none: []"
+
+
+def test_frames_are_files_beside_the_layers(edit: HostedWorker) -> None:
+    picture = _picture()
+    done = edit.do("bind", {"frames": 4}, {"picture": picture}, x=3)
+    (layer,) = done.layers
+    assert (layer.amount, layer.frame_of) == (1.0, None)
+    found = [(frame.amount, frame.frame_of, frame.x) for frame in done.frames]
+    assert found == [(0.0, 0, 3), (0.25, 0, 3), (0.5, 0, 3), (0.75, 0, 3)]
+    np.testing.assert_array_equal(pixels_of(done.frames[2]), (picture * 0.5).astype(np.uint8))
+
+
+@pytest.mark.parametrize("how", ["layer", "amount", "size"])
+def test_frames_that_nobody_could_show_are_a_fault_of_the_operation(
+    edit: HostedWorker, how: str
+) -> None:
+    edit.start("bad_frames", {"how": how}, {"picture": _picture()})
+    assert edit.expect(Failed).code == "OPERATION_FAILED"
+
+
+def test_more_frames_than_a_message_carries_are_refused_in_a_sentence(edit: HostedWorker) -> None:
+    edit.start("bind", {"frames": 32}, {"picture": _picture()})
+    failed = edit.expect(Failed)
+    assert failed.code == "TOO_LARGE" and "33 layers and frames; 32 can be sent" in failed.what
+
+
 def test_every_16_bit_value_survives_the_way_through_tensors(edit: HostedWorker) -> None:
     picture = np.arange(4 * 65536, dtype=np.uint16).reshape(256, 256, 4)
     (copy,) = edit.do("through_tensors", {}, {"picture": picture}).layers

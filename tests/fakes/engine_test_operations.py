@@ -14,6 +14,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,19 @@ import numpy as np
 import torch
 
 from intarsia_client.errors import IntarsiaError
-from intarsia_client.schema import Choice, Input, Option, Scalar, Toggle, Whole
+from intarsia_client.schema import (
+    Choice,
+    ClassBinding,
+    ClassName,
+    Folder,
+    Input,
+    ModelRef,
+    Option,
+    Scalar,
+    Text,
+    Toggle,
+    Whole,
+)
 from intarsia_daemon.context import Context, Estimate
 from intarsia_daemon.operation import operation
 from intarsia_daemon.pixels import (
@@ -39,6 +52,8 @@ from intarsia_daemon.pixels import (
 PICTURE = Input("picture", "picture", "Picture", "Any picture.")
 MAYBE = Input("picture", "picture", "Picture", "Any picture.", required=False)
 AREA = Input("area", "area", "Area", "Any area.", required=False)
+AREAS = Input("areas", "area", "Areas", "Any areas.", required=False, several=True)
+SAMPLES = Input("samples", "reference", "Samples", "Any.", required=False, several=True)
 TIMES = Whole("times", "Times", "How often in all; after that it succeeds.", 1, 100, 100)
 
 
@@ -71,6 +86,59 @@ def identity(picture: Picture, area: Area | None, context: Context) -> Outcome:
     if area is not None:
         layers.append(Layer("Area", area.array, area.x, area.y))
     return Outcome(layers)
+
+
+@operation(
+    title="Bind",
+    verb="Bind",
+    inputs=(PICTURE, AREAS, SAMPLES),
+    parameters=(
+        ModelRef("model", "Model", "Which."),
+        ClassName("class_name", "Class", "Which."),
+        ClassBinding("classes", "Classes", "Which class each area gets."),
+        Text("words", "Words", "Any."),
+        Folder("pictures", "Pictures", "A folder."),
+        Whole("frames", "Frames", "How many.", 0, 40, 0),
+        Scalar("amount", "Amount", "How much.", 0.0, 1.0, 1.0, recompute=False),
+    ),
+)
+def bind(
+    picture: Picture,
+    areas: list[Area],
+    samples: list[Picture],
+    model: str,
+    class_name: str,
+    classes: dict[str, str],
+    words: str,
+    pictures: str,
+    frames: int,
+    amount: float,
+    context: Context,
+) -> Outcome:
+    """Say what came, and give the picture back at several amounts: its values times the amount."""
+    assert isinstance(areas, list) and isinstance(samples, list)
+
+    def at(share: float, frame_of: int | None = None) -> Layer:
+        array = (picture.array * share).astype(picture.array.dtype)
+        return Layer("Bound", array, picture.x, picture.y, amount=share, frame_of=frame_of)
+
+    notes = [
+        f"{area.name}={classes.get(area.name)} {area.array.shape[1]}x{area.array.shape[0]}"
+        f"+{area.x}+{area.y} {int(area.array.sum())}"
+        for area in areas
+    ]
+    notes += [f"sample {sample.name}" for sample in samples]
+    notes.append(f"model={model} class={class_name} words={words} pictures={pictures}")
+    steps = [at(index / frames, 0) for index in range(frames)]
+    return Outcome([at(amount)], notes=notes, frames=steps)
+
+
+@operation(title="Bad frames", verb="Fail", inputs=(PICTURE,), parameters=(_choice("how", "layer", "amount", "size"),))
+def bad_frames(picture: Picture, how: str, context: Context) -> Outcome:
+    """Give back frames that no front end could show."""
+    layer = Layer("Copy", picture.array, picture.x, picture.y)
+    wrong = {"layer": {"frame_of": 1}, "amount": {"amount": 2.0}, "size": {"x": picture.x + 1}}
+    return Outcome([layer], frames=[replace(layer, **{"amount": 0.5, "frame_of": 0, **wrong[how]})])
 
 
 @operation(title="Through tensors", verb="Convert", inputs=(PICTURE, AREA), parameters=())

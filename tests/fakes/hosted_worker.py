@@ -79,7 +79,8 @@ class HostedWorker:
         attempt: int = 1,
         lane: Any = "edit",
     ) -> str:
-        """Send a Run; arrays are (H, W, 4) or (H, W) by input. Returns the job's id."""
+        """Send a Run; arrays are (H, W, 4) or (H, W) by input, or by ``input:name`` where there
+        are several of one input. Returns the job's id."""
         job = job or uuid.uuid4().hex
         folder = self.home / "jobs" / job
         folder.mkdir(parents=True, exist_ok=True)
@@ -89,8 +90,8 @@ class HostedWorker:
             array.tofile(path)
             files.append(
                 BufferFile(
-                    input=name,
-                    name=name.title(),
+                    input=name.partition(":")[0],
+                    name=name.partition(":")[2] or name.title(),
                     width=array.shape[1],
                     height=array.shape[0],
                     channels=4 if array.ndim == 3 else 1,

@@ -116,8 +116,11 @@ class ScriptedEngine:
         self._calls.put(lambda: self._to_watchers(job, Message(kind, dict(header, job=job))))
 
     def finish(self, job: str, layers: Sequence[Any], **header: Any) -> None:
-        """Keep the layers for ``fetch`` and send ``finished``."""
-        descriptions, _ = wire.encode_buffers(layers)
+        """Keep the layers, and frames behind them, for ``fetch`` and send ``finished``."""
+        descriptions, _ = wire.encode_buffers([x for x in layers if x.frame_of is None])
+        frames, _ = wire.encode_buffers([x for x in layers if x.frame_of is not None])
+        if frames:
+            header["frames"] = frames
         self.results[job] = list(layers)
         fields = {"layers": descriptions, "recipe": {}, "metrics": {}, "seconds": {}, "notes": []}
         self.event(job, "finished", **dict(fields, **header))
@@ -270,7 +273,9 @@ class ScriptedEngine:
         if name not in self.results:
             self.refuse(visit, "NOT_FOUND", f"There is no result of {name}.")
             return
-        descriptions, frames = wire.encode_buffers(self.results[name])
+        wanted = visit.message.header.get("frames")
+        items = [x for x in self.results[name] if wanted or x.frame_of is None]
+        descriptions, frames = wire.encode_buffers(items)
         visit.reply("pixels", frames, job=name, buffers=descriptions)
 
     def _ping(self, visit: Visit) -> None:

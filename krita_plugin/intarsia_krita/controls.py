@@ -9,63 +9,21 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from intarsia_client.schema import MAX_SEED, Choice, Operation, Parameter, Toggle, Whole
+from intarsia_krita.control import RECOMPUTES, Control
+from intarsia_krita.name_controls import (
+    BindingControl,
+    ClassControl,
+    FolderControl,
+    ModelControl,
+    TextControl,
+)
 from intarsia_krita.pieces import WheelGuard, small_label
-from intarsia_krita.qt import Qt, QtCore, QtWidgets
-from intarsia_krita.texts import tr
+from intarsia_krita.qt import Qt, QtWidgets
+from intarsia_krita.stock import Stock
 
-RECOMPUTES = "⟳"
 _NUMBER_WIDTH = 78
 _LONG_OPTION = 13
 """Letters from which a list stands under its label instead of beside it."""
-
-
-class Control(QtWidgets.QWidget):
-    """A parameter's row. `value` and `set_value` speak the declaration's types."""
-
-    changed = QtCore.pyqtSignal()
-
-    def __init__(self, parameter: Parameter, guard: WheelGuard) -> None:
-        super().__init__()
-        self.parameter = parameter
-        self._guard = guard
-        self.setObjectName("row_" + parameter.name)
-        self.setToolTip(parameter.help)
-
-    def value(self) -> Any:
-        """The value as the declaration checks it."""
-        raise NotImplementedError
-
-    def set_value(self, value: Any) -> None:
-        """Show a value; `InvalidRequest` if the declaration refuses it."""
-        raise NotImplementedError
-
-    def reset(self) -> None:
-        """Show the default."""
-        self.set_value(self.parameter.default)
-
-    def _prepare(self, widget: Any, name: str = "") -> Any:
-        """Name a widget for people who hear the panel, guard its wheel, and find it in tests."""
-        widget.setObjectName(name or "control_" + self.parameter.name)
-        widget.setAccessibleName(self.parameter.label)
-        widget.setAccessibleDescription(self.parameter.help)
-        widget.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        widget.installEventFilter(self._guard)
-        return widget
-
-    def _caption(self, buddy: Any) -> Any:
-        """The label; a small mark says that a change needs a new run."""
-        text = self.parameter.label.replace("&", "&&")
-        if self.parameter.recompute:
-            text += " " + RECOMPUTES
-        label = QtWidgets.QLabel(text)
-        label.setBuddy(buddy)
-        if self.parameter.recompute:
-            label.setToolTip(
-                "{}\n{}".format(
-                    self.parameter.help, tr("%s: takes effect with the next run.", RECOMPUTES)
-                )
-            )
-        return label
 
 
 class NumberControl(Control):
@@ -193,12 +151,20 @@ class ToggleControl(Control):
         self._box.setChecked(self.parameter.check(value))
 
 
-_CONTROLS: dict[str, Callable[..., Control]] = {
+_PLAIN: dict[str, Callable[..., Control]] = {
     "scalar": NumberControl,
     "whole": NumberControl,
     "choice": ChoiceControl,
     "toggle": ToggleControl,
+    "text": TextControl,
+    "folder": FolderControl,
 }
+_STOCKED: dict[str, Callable[..., Control]] = {
+    "model": ModelControl,
+    "class": ClassControl,
+    "classes": BindingControl,
+}
+"""Controls whose choices depend on what is installed or open."""
 
 SEED = Whole(
     "seed",
@@ -210,14 +176,21 @@ SEED = Whole(
 )
 
 
-def make_control(parameter: Parameter, guard: WheelGuard) -> Control:
+def make_control(parameter: Parameter, guard: WheelGuard, stock: Stock) -> Control:
     """The control of a parameter, showing its default."""
-    return _CONTROLS[parameter.kind](parameter, guard)
+    if parameter.kind in _STOCKED:
+        return _STOCKED[parameter.kind](parameter, guard, stock)
+    return _PLAIN[parameter.kind](parameter, guard)
 
 
-def make_controls(operation: Operation, guard: WheelGuard) -> list[Control]:
-    """The controls of an operation, in the declared order."""
-    return [make_control(parameter, guard) for parameter in operation.parameters]
+def make_controls(operation: Operation, guard: WheelGuard, stock: Stock) -> list[Control]:
+    """The controls of an operation, in the declared order; classes follow their model's control."""
+    controls = [make_control(parameter, guard, stock) for parameter in operation.parameters]
+    models = {c.parameter.name: c for c in controls if isinstance(c, ModelControl)}
+    for control in controls:
+        if isinstance(control, (ClassControl, BindingControl)) and control.follows in models:
+            control.follow(models[control.follows])
+    return controls
 
 
 def _decimals(step: float) -> int:

@@ -5,36 +5,55 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from intarsia_client.schema import Result
-from intarsia_krita import canvas, recipes
-from intarsia_krita.layer_tree import find_node
+from intarsia_client.schema import Result, ResultLayer
+from intarsia_krita import placement, recipes
+from intarsia_krita.layer_tree import descendants, find_node
 from intarsia_krita.session import Outcome, Work
 
 
 def deliver(document: Any, work: Work, result: Result) -> tuple[Outcome, bool]:
-    """Put a result's layers above their element, and its recipe beside them.
+    """Put a result's layers above the layer they were made from, and its recipe beside them.
 
     Returns:
-        What now stands in the document, and whether the element was still there.
+        What now stands in the document, and whether that layer was still there.
 
     Raises:
         InvalidRequest: Its pixels cannot become layers of this document.
     """
-    earlier = recipes.results_of(document, work.element) if work.element else ()
-    nodes = canvas.make_nodes(document, result.layers)
-    for node in nodes:  # before they arrive: Krita may handle other events, a save too, meanwhile
-        recipes.keep(document, node, result.recipe, work.element)
-    found = canvas.place(document, nodes, work.element, earlier)
-    ids = [node.uniqueId().toString() for node in nodes]
     name = result.layers[0].name if result.layers else work.operation.title
-    return Outcome(work.job, work.operation, ids, name, replace(result, layers=())), found
+    root, nodes = _made(document, work, result)
+    earlier = set(work.areas)
+    if work.element:
+        earlier |= recipes.results_of(document, work.element)
+    found = True
+    if root is not None:
+        for node in {id(n): n for n in (root, *nodes)}.values():
+            # before they arrive: Krita may handle other events, a save too, meanwhile
+            recipes.keep(document, node, result.recipe, work.element)
+        found = placement.place(document, root, work.element, earlier)
+    outcome = Outcome(
+        work.job,
+        work.operation,
+        [_id(node) for node in nodes],
+        name,
+        replace(result, layers=(), frames=()),
+        root=_id(root) if root is not None else "",
+        frames=_frames(result),
+    )
+    for layer, node in enumerate(nodes):
+        if layer in outcome.frames:
+            main = result.layers[layer]
+            outcome.prints[layer] = placement.fingerprint(node, main)
+            outcome.amount = _amount(main)
+            outcome.shown_amounts[layer] = outcome.amount
+    return outcome, found
 
 
 def take_back(document: Any, outcome: Outcome) -> None:
     """Remove a result's layers and recipes; layers that are gone already do not matter."""
-    for layer in outcome.layers:
+    for layer in {outcome.root, *outcome.layers}:
         node = find_node(document, layer)
-        if node is not None:
+        if node is not None and layer == outcome.root:
             node.remove()
         recipes.forget(document, layer)
     document.refreshProjection()
@@ -43,7 +62,83 @@ def take_back(document: Any, outcome: Outcome) -> None:
 def fade(document: Any, outcome: Outcome, share: float) -> None:
     """Let a share of a result show, in [0, 1]; nothing is computed."""
     outcome.share = share
-    for layer in outcome.layers:
-        node = find_node(document, layer)
-        if node is not None:
-            canvas.set_opacity(document, node, share)
+    node = find_node(document, outcome.root)
+    if node is not None:
+        placement.set_opacity(document, node, share)
+
+
+def scrub(document: Any, outcome: Outcome, amount: float) -> None:
+    """Show the frames nearest to an amount in the result's own layers; nothing is computed.
+
+    A layer that the artist painted on or moved meanwhile keeps what it has. No undo step is made:
+    undoing the result's arrival still removes it, doing it again brings back what was shown last.
+    """
+    outcome.amount, changed, outcome.by_hand = amount, False, False
+    for layer, frames in outcome.frames.items():
+        frame = min(frames, key=lambda f: abs((f.amount or 0.0) - amount))
+        if frame.amount == outcome.shown_amounts.get(layer):
+            continue
+        node = find_node(document, outcome.layers[layer])
+        if node is None or placement.fingerprint(node, frame) != outcome.prints[layer]:
+            outcome.by_hand = outcome.by_hand or node is not None
+            continue
+        placement.fill(document, node, frame)
+        outcome.prints[layer] = placement.fingerprint(node, frame)
+        outcome.shown_amounts[layer] = frame.amount
+        changed = True
+    if changed:
+        document.refreshProjection()
+        document.setModified(True)
+
+
+def note_amount(document: Any, outcome: Outcome, name: str) -> None:
+    """Write the amount that a result now shows into the recipes of its layers.
+
+    Args:
+        document: Where it stands.
+        outcome: A result with frames.
+        name: The parameter that its frames differ in.
+    """
+    recipe = dict(outcome.result.recipe)
+    recipe["parameters"] = {**(recipe.get("parameters") or {}), name: outcome.amount}
+    for layer in {outcome.root, *outcome.layers}:
+        recipes.change(document, layer, recipe)
+
+
+def _made(document: Any, work: Work, result: Result) -> tuple[Any, list[Any]]:
+    """(what arrives, the result's layers in it): one layer, or a group of several."""
+    if len(result.layers) <= 1:
+        nodes = placement.make_nodes(document, result.layers)
+        return (nodes[0] if nodes else None), nodes
+    group = placement.make_group(document, result.layers, work.operation.title)
+    return group, list(descendants(group))
+
+
+def _frames(result: Result) -> dict[int, tuple[ResultLayer, ...]]:
+    """By the number of a layer its frames and itself, in the order of their amounts."""
+    found: dict[int, list[ResultLayer]] = {}
+    for frame in result.frames:
+        number = frame.frame_of
+        if number is None or frame.amount is None or not 0 <= number < len(result.layers):
+            continue
+        if _place(frame) == _place(result.layers[number]):
+            found.setdefault(number, []).append(frame)
+    for number, frames in found.items():
+        main = result.layers[number]
+        amount = _amount(main)
+        if all(frame.amount != amount for frame in frames):
+            frames.append(replace(main, amount=amount))
+    return {n: tuple(sorted(f, key=lambda one: one.amount or 0.0)) for n, f in found.items()}
+
+
+def _place(layer: ResultLayer) -> tuple[Any, ...]:
+    return layer.x, layer.y, layer.width, layer.height, layer.channels, layer.dtype
+
+
+def _amount(layer: ResultLayer) -> float:
+    """The amount that the delivered layer shows."""
+    return 1.0 if layer.amount is None else float(layer.amount)
+
+
+def _id(node: Any) -> str:
+    return str(node.uniqueId().toString())

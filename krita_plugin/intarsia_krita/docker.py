@@ -11,13 +11,15 @@ from krita import DockWidget, Krita
 from intarsia_client import catalog
 from intarsia_client.errors import EngineError, IntarsiaError, InvalidRequest
 from intarsia_client.schema import Operation, Result
-from intarsia_krita import canvas, delivery, recipes, settings
+from intarsia_krita import delivery, recipes, settings
+from intarsia_krita.chooser import Chooser
 from intarsia_krita.jobs import Event, Jobs, Request
 from intarsia_krita.jobs_window import JobsWindow
 from intarsia_krita.layer_tree import find_node
 from intarsia_krita.panel import Panel
 from intarsia_krita.pieces import THUMBNAIL, pixmap
 from intarsia_krita.qt import QtCore
+from intarsia_krita.reading import read
 from intarsia_krita.session import (
     Outcome,
     Problem,
@@ -25,7 +27,9 @@ from intarsia_krita.session import (
     Work,
     expected_time,
     job_label,
+    live_parameter,
 )
+from intarsia_krita.situation import active_layer, document_id, document_name
 from intarsia_krita.texts import quoted, tr
 
 _SETTLE_MS = 350
@@ -51,6 +55,7 @@ class IntarsiaDocker(DockWidget):
         self._operations = panel_operations()
         self.session = Session()
         self.panel = Panel(self._operations)
+        self.chooser = Chooser(self.panel)
         self.setWidget(self.panel)
         self._events = Events()
         self._events.happened.connect(self._happen)
@@ -61,6 +66,7 @@ class IntarsiaDocker(DockWidget):
         self._estimate: Mapping[str, Any] | None = None
         self._active = ("", "")
         self._reads = False
+        self._knows_models = False
         self._looked = 0.0
         self._settle = QtCore.QTimer(self)
         self._settle.setSingleShot(True)
@@ -82,6 +88,8 @@ class IntarsiaDocker(DockWidget):
         panel.menu_pressed.connect(self._menu)
         panel.form.chosen.connect(self._operation_chosen)
         panel.form.changed.connect(self._setting_changed)
+        panel.inputs.changed.connect(self._input_chosen)
+        panel.stock.classes_wanted.connect(self.jobs.ask_classes)
         panel.missing.looked.connect(self.jobs.ask_status)
         panel.waiting.pressed.connect(self._show_jobs)
         panel.problem.acted.connect(self._act)
@@ -100,8 +108,11 @@ class IntarsiaDocker(DockWidget):
         if not self._shown_before:  # Krita hides a docker that it does not know yet
             self._shown_before = True
             QtCore.QTimer.singleShot(0, self._introduce)
-        self.session.forget_closed([canvas.document_id(d) for d in Krita.instance().documents()])
+        there = [document_id(d) for d in Krita.instance().documents()]
+        self.session.forget_closed(there)
+        self.panel.inputs.forget_closed(there)
         self._settle.start()
+        self.chooser.show_binding(Krita.instance().activeDocument())
         self.refresh()
 
     def enterEvent(self, event: Any) -> None:
@@ -130,10 +141,11 @@ class IntarsiaDocker(DockWidget):
     def refresh(self) -> None:
         """Draw the present state of the active document."""
         document = Krita.instance().activeDocument()
-        key = canvas.document_id(document) if document is not None else ""
-        name = canvas.document_name(document) if document is not None else ""
+        key = document_id(document) if document is not None else ""
+        name = document_name(document) if document is not None else ""
+        self.chooser.show(document, key)
         try:
-            self.panel.show_reads(canvas.look(document).sentence(), True)
+            self.panel.show_reads(self.chooser.look(document).sentence(), True)
         except InvalidRequest as error:
             self.panel.show_reads(f"{error.what} {error.remedy}", False)
         self.panel.show_expected(expected_time(self.panel.form.operation, self._estimate))
@@ -142,35 +154,47 @@ class IntarsiaDocker(DockWidget):
     def _operation_chosen(self) -> None:
         self._estimate = None
         self._settle.start()
+        self.chooser.show_binding(Krita.instance().activeDocument())
+        self.refresh()
+
+    def _input_chosen(self) -> None:
+        self._settle.start()
         self.refresh()
 
     def _setting_changed(self, name: str) -> None:
         self._settle.start()
+        if self.chooser.keep_binding(Krita.instance().activeDocument(), name):
+            self.refresh()
         self._follow_live(name)
 
     def _follow_live(self, name: str) -> None:
-        """A setting that needs no new run: it fades the newest result in or out."""
+        """A setting that needs no new run: it moves the newest result between its frames, or fades.
+
+        A result without frames was made with the setting as it was then; all of that is its most.
+        """
         outcome, operation = self.panel.outcomes.chosen(), self.panel.form.operation
+        parameter = live_parameter(operation)
         if outcome is None or outcome.operation.id != operation.id:
             return
-        parameter = next((p for p in operation.parameters if p.name == name), None)
-        if parameter is None or parameter.kind != "scalar" or parameter.recompute:
+        if parameter is None or parameter.name != name:
             return
+        value = self.panel.form.values()[name]
         made_with = outcome.result.recipe.get("parameters", {}).get(name)
-        if isinstance(made_with, (int, float)) and made_with > 0:
-            self.panel.outcomes.set_amount(self.panel.form.values()[name] / made_with)
+        if outcome.frames:
+            self.panel.outcomes.set_amount(value)
+        elif isinstance(made_with, (int, float)) and made_with > 0:
+            self.panel.outcomes.set_amount(value / made_with)
 
     def _ask_estimate(self) -> None:
         document = Krita.instance().activeDocument()
         if document is None:
             return
         try:
-            situation = canvas.look(document)
+            situation = self.chooser.look(document)
         except InvalidRequest:
             return
         operation = self.panel.form.operation
-        sizes = canvas.sizes(situation, operation)
-        self.jobs.ask_estimate(operation, self.panel.form.values(), sizes)
+        self.jobs.ask_estimate(operation, self.panel.form.values(), situation.sizes())
 
     # --- running ------------------------------------------------------------------------------
 
@@ -182,20 +206,24 @@ class IntarsiaDocker(DockWidget):
             return
         self._reads = True
         try:
-            reading = canvas.read(document, operation)
-            values = operation.check([i.input for i in reading.inputs], form.values())
+            situation, values = self.chooser.look(document), form.values()
+            inputs = read(document, situation)
+            values = operation.check([i.input for i in inputs], values)
         except IntarsiaError as error:
             return self._complain(error)
         finally:
             self._reads = False
-        situation = reading.situation
         job = uuid.uuid4().hex
-        label = job_label(situation.document_name, operation, situation.element.name())
-        name, element = situation.document_name, situation.element_id
-        self._send(
-            Work(job, operation, situation.document, name, element),
-            Request(job, operation, reading.inputs, values, form.seed(), label),
+        label = job_label(situation.document_name, operation, situation.title)
+        work = Work(
+            job,
+            operation,
+            situation.document,
+            situation.document_name,
+            situation.active_id,
+            situation.area_ids(),
         )
+        self._send(work, Request(job, operation, inputs, values, form.seed(), label))
         self._remember()
 
     def _send(self, work: Work, request: Request) -> None:
@@ -211,7 +239,9 @@ class IntarsiaDocker(DockWidget):
         if unsent is None:
             return self.run()
         work, request = unsent
-        fresh = Work(work.job, work.operation, work.document, work.document_name, work.element)
+        fresh = Work(
+            work.job, work.operation, work.document, work.document_name, work.element, work.areas
+        )
         self.session.over.discard(work.job)
         return self._send(fresh, request)
 
@@ -237,8 +267,13 @@ class IntarsiaDocker(DockWidget):
             self.session.over.discard(event.job)  # the engine still has it
         if event.kind == "status":
             self.session.engine, self.session.said = event.value, ""
+            self._ask_models(event.value.state == "running")
             if self._window is not None:
                 self._window.show_jobs(event.value.jobs)
+        elif event.kind == "models":
+            self.panel.stock.set_models(event.value)
+        elif event.kind == "classes":
+            self.panel.stock.set_classes(*event.value)
         elif event.kind == "estimate":
             operation, found = event.value
             if operation == self.panel.form.operation.id:
@@ -254,9 +289,16 @@ class IntarsiaDocker(DockWidget):
             if sent is not None and isinstance(event.value, EngineError):
                 self._again[sent[0].document] = sent
         if event.kind in ("accepted", "finished", "failed", "cancelled"):
+            self._knows_models = self._knows_models and event.kind != "finished"
             self.jobs.ask_status()
             self._settle.start()
         self.refresh()
+
+    def _ask_models(self, running: bool) -> None:
+        """Once for each engine, and after each job: a training makes a model."""
+        if running and not self._knows_models:
+            self.jobs.ask_models()
+        self._knows_models = running
 
     def _insert(self, work: Work, result: Result) -> bool:
         """Put a result into its document, and let the engine forget it; False if it cannot."""
@@ -280,7 +322,7 @@ class IntarsiaDocker(DockWidget):
         self.session.outcomes.setdefault(work.document, []).append(outcome)
         QtCore.QTimer.singleShot(_ACTIVATED_MS, self._restore_active)
         if work.element and not found:
-            self.session.said = tr("The object's layer is gone; the result is on top.")
+            self.session.said = tr("Its layer is gone; the result is on top.")
         self.jobs.acknowledge(work.job)
         return True
 
@@ -303,7 +345,17 @@ class IntarsiaDocker(DockWidget):
         self._keep(outcome)
 
     def _fade(self, outcome: Outcome, share: float) -> None:
-        delivery.fade(Krita.instance().activeDocument(), outcome, share)
+        document = Krita.instance().activeDocument()
+        if not outcome.frames:
+            return delivery.fade(document, outcome, share)
+        delivery.scrub(document, outcome, share)
+        parameter = live_parameter(outcome.operation)
+        if parameter is not None:
+            delivery.note_amount(document, outcome, parameter.name)
+            if outcome.operation.id == self.panel.form.operation.id:
+                self.panel.form.show_value(parameter.name, share)
+        self.panel.outcomes.show_remarks(outcome)
+        return None
 
     # --- problems, engine, jobs ---------------------------------------------------------------
 
@@ -385,8 +437,10 @@ class IntarsiaDocker(DockWidget):
         number, operation = str(job["job"]), self._operations.get(str(job.get("operation")))
         if number in self.session.works or operation is None:
             return
-        key, name = canvas.document_id(document), canvas.document_name(document)
-        work = Work(number, operation, key, name, _element_id(document))
+        key, name = document_id(document), document_name(document)
+        active = active_layer(document)
+        element = active.uniqueId().toString() if active is not None else None
+        work = Work(number, operation, key, name, element)
         work.lane = str(job.get("lane") or "")
         self.session.begin(work)
         self.jobs.attach(number)
@@ -402,33 +456,22 @@ class IntarsiaDocker(DockWidget):
 
     def _active_id(self) -> str:
         document = Krita.instance().activeDocument()
-        return canvas.document_id(document) if document is not None else ""
+        return document_id(document) if document is not None else ""
 
     def _active_work(self) -> Work | None:
         return self.session.work_on(self._active_id())
 
 
 def panel_operations() -> dict[str, Operation]:
-    """The operations whose required inputs this panel can read from a document."""
-    return {
-        name: operation
-        for name, operation in catalog.operations().items()
-        if all(i.role in canvas.ROLES for i in operation.inputs if i.required)
-    }
+    """Every operation of the catalogue: this panel can read whatever one may ask for."""
+    return catalog.operations()
 
 
 def _open_document(key: str) -> Any | None:
     for document in Krita.instance().documents():
-        if canvas.document_id(document) == key:
+        if document_id(document) == key:
             return document
     return None
-
-
-def _element_id(document: Any) -> str | None:
-    try:
-        return canvas.look(document).element_id
-    except InvalidRequest:
-        return None
 
 
 def _said(kind: str, number: int) -> str:

@@ -6,9 +6,12 @@ from typing import Any, Mapping
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import MAX_SEED, Operation
-from intarsia_krita.controls import SEED, Control, make_control, make_controls
+from intarsia_krita.control import Control
+from intarsia_krita.controls import SEED, make_control, make_controls
+from intarsia_krita.name_controls import BindingControl
 from intarsia_krita.pieces import WheelGuard, column, fold_button, small_label
 from intarsia_krita.qt import QtCore, QtWidgets
+from intarsia_krita.stock import Stock
 from intarsia_krita.texts import tr
 
 
@@ -23,9 +26,12 @@ class Form(QtWidgets.QWidget):
     changed = QtCore.pyqtSignal(str)
     """A parameter's name."""
 
-    def __init__(self, operations: Mapping[str, Operation], guard: WheelGuard) -> None:
+    def __init__(
+        self, operations: Mapping[str, Operation], guard: WheelGuard, stock: Stock
+    ) -> None:
         super().__init__()
         self._operations = dict(operations)
+        self._stock = stock
         self._guard = guard
         self._values: dict[str, dict[str, Any]] = {}
         self._seeds: dict[str, int] = {}
@@ -78,6 +84,23 @@ class Form(QtWidgets.QWidget):
                 except InvalidRequest:
                     continue
 
+    def show_value(self, name: str, value: Any) -> None:
+        """Show a value without saying that it changed."""
+        quiet, self._quiet = self._quiet, True
+        self.set_values({name: value})
+        self._quiet = quiet
+
+    def show_binding(self, binding: Mapping[str, str]) -> None:
+        """Show which class each colour label of the open document stands for, in every list."""
+        for name, control in self._controls.items():
+            if isinstance(control, BindingControl):
+                self.show_value(name, binding)
+
+    def binding(self, name: str) -> dict[str, str] | None:
+        """The classes by colour label if that parameter holds them, else None."""
+        control = self._controls.get(name)
+        return control.binding() if isinstance(control, BindingControl) else None
+
     def set_seed(self, seed: int) -> None:
         """Show a seed."""
         if self._seed is not None and 0 <= seed <= MAX_SEED:
@@ -128,8 +151,9 @@ class Form(QtWidgets.QWidget):
         advanced = QtWidgets.QWidget()
         advanced.setObjectName("intarsia_advanced_controls")
         inner = column(advanced)
-        self._controls = {c.parameter.name: c for c in make_controls(operation, self._guard)}
-        self._seed = make_control(SEED, self._guard)
+        controls = make_controls(operation, self._guard, self._stock)
+        self._controls = {control.parameter.name: control for control in controls}
+        self._seed = make_control(SEED, self._guard, self._stock)
         for control in self._controls.values():
             (inner if control.parameter.advanced else layout).addWidget(control)
             name = control.parameter.name

@@ -41,7 +41,7 @@ class Event:
 
     kind: str
     """``connecting accepted progress event finished failed cancelled`` of a job;
-    ``status estimate jobs said log trouble`` of the engine."""
+    ``status estimate jobs said log models classes trouble`` of the engine."""
     job: str = ""
     value: Any = None
 
@@ -157,6 +157,19 @@ class Jobs:
             self._estimates += 1
             number = self._estimates
         self._ask(lambda: self._estimate(number, operation, parameters, sizes), quiet=True)
+
+    def ask_models(self) -> None:
+        """Say which models there are (event ``models`` with their cards); never starts it."""
+        self._ask(lambda: self._tell(Event("models", value=self._running().models())), quiet=True)
+
+    def ask_classes(self, model: str) -> None:
+        """Say which classes a model knows (event ``classes``); empty: the best there is."""
+
+        def work() -> None:
+            labels = self._running().labels(model)
+            self._tell(Event("classes", value=(model, labels)))
+
+        self._ask(work, quiet=True)
 
     def start(self) -> None:
         """Start the engine."""

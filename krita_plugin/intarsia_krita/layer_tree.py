@@ -42,14 +42,27 @@ def way_up(document: Any, node: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def above_results(parent: Any, element: Any, earlier: Collection[str]) -> Any:
-    """The highest of the results that lie directly on the element, or the element itself."""
+    """The highest of what lies directly on the element and belongs to it, or the element itself.
+
+    Args:
+        parent: The group of both.
+        element: A layer.
+        earlier: Ids of what belongs to it; a group belongs to it when everything in it does.
+    """
     found, seen = element, False
     for sibling in parent.childNodes():
-        if seen and sibling.uniqueId().toString() not in earlier:
+        if seen and not _is_among(sibling, earlier):
             break
         if seen or same_node(sibling, element):
             found, seen = sibling, True
     return found
+
+
+def _is_among(node: Any, ids: Collection[str]) -> bool:
+    if node.uniqueId().toString() in ids:
+        return True
+    inside = [n for n in node.childNodes() if not n.type().endswith("mask")]
+    return bool(inside) and all(_is_among(n, ids) for n in inside)
 
 
 def topmost(parent: Any) -> Any | None:
@@ -61,3 +74,18 @@ def topmost(parent: Any) -> Any | None:
 def same_node(one: Any, other: Any) -> bool:
     """Whether two of Krita's objects are one node."""
     return one.uniqueId().toString() == other.uniqueId().toString()
+
+
+def layers_of(document: Any) -> Iterator[Any]:
+    """Every layer, without masks, a group before what is in it."""
+    for node in descendants(document.rootNode()):
+        if not node.type().endswith("mask"):
+            yield node
+
+
+def is_shown(document: Any, node: Any) -> bool:
+    """Whether a layer is visible, and every group around it too."""
+    root = document.rootNode()
+    return node.visible() and all(
+        same_node(parent, root) or parent.visible() for parent, _ in way_up(document, node)
+    )

@@ -32,10 +32,11 @@ class OutcomesView(QtWidgets.QWidget):
         self._strip.setSpacing(2)
         self._strip.currentRowChanged.connect(lambda row: self._show_chosen())
         self._notes = small_label("")
+        self._notes.setObjectName("intarsia_notes")
         self._amount = QtWidgets.QSlider(Qt.Orientation.Horizontal)
         self._amount.setObjectName("intarsia_amount")
         self._amount.setAccessibleName(tr("Amount"))
-        self._amount.setAccessibleDescription(tr("How much of the result shows; costs nothing."))
+        self._amount.setAccessibleDescription(tr("How much of the result shows; no new run."))
         self._amount.setToolTip(self._amount.accessibleDescription())
         self._amount.setRange(0, 100)
         self._amount.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -96,7 +97,12 @@ class OutcomesView(QtWidgets.QWidget):
         return self._outcomes[row] if 0 <= row < len(self._outcomes) else None
 
     def set_amount(self, share: float) -> None:
-        """Move the Amount slider, as if by hand."""
+        """Move the Amount slider, as if by hand.
+
+        Args:
+            share: In [0, 1], or more for all: of the opacity, or of the amount where the result has
+                frames for it.
+        """
         self._amount.setValue(round(100 * min(1.0, max(0.0, share))))
 
     def _show_chosen(self) -> None:
@@ -104,12 +110,18 @@ class OutcomesView(QtWidgets.QWidget):
         if outcome is None:
             return
         self._title.setText(outcome.line())
-        self._notes.setText("\n".join(outcome.result.notes))
-        self._notes.setVisible(bool(outcome.result.notes))
+        self.show_remarks(outcome)
         self._amount.blockSignals(True)
-        self._amount.setValue(round(100 * outcome.share))
+        self._amount.setValue(round(100 * outcome.shown()))
         self._amount.blockSignals(False)
         self._percent.setText(f"{self._amount.value()} %")
+
+    def show_remarks(self, outcome: Outcome) -> None:
+        """Draw what there is to say about the chosen result."""
+        if outcome is self.chosen():
+            remarks = outcome.remarks()
+            self._notes.setText("\n".join(remarks))
+            self._notes.setVisible(bool(remarks))
 
     def _fade(self, percent: int) -> None:
         outcome = self.chosen()

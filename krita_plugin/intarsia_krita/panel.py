@@ -9,10 +9,12 @@ from typing import Any, Mapping
 
 from intarsia_client.schema import Operation
 from intarsia_krita.form import Form
+from intarsia_krita.inputs_view import InputsView
 from intarsia_krita.outcomes import OutcomesView
 from intarsia_krita.pieces import WheelGuard, bold, column, small_label
 from intarsia_krita.qt import QAction, QShortcut, Qt, QtCore, QtGui, QtWidgets
 from intarsia_krita.session import Session
+from intarsia_krita.stock import Stock
 from intarsia_krita.texts import tr
 from intarsia_krita.views import HintView, MissingView, ProblemView, WorkView
 
@@ -33,7 +35,9 @@ class Panel(QtWidgets.QWidget):
         super().__init__()
         self.setObjectName("intarsia_panel")
         self.guard = WheelGuard(self)
-        self.form = Form(operations, self.guard)
+        self.stock = Stock()
+        self.form = Form(operations, self.guard, self.stock)
+        self.inputs = InputsView(self.guard)
         self.missing = MissingView()
         self.work = WorkView()
         self.problem = ProblemView()
@@ -71,7 +75,7 @@ class Panel(QtWidgets.QWidget):
         inside = QtWidgets.QWidget()
         layout = column(inside, 8)
         layout.setSpacing(8)
-        for widget in (self.missing, self.form, _line(), self._reads):
+        for widget in (self.missing, self.form, _line(), self.inputs, self._reads):
             layout.addWidget(widget)
         layout.addLayout(buttons)
         for widget in (self._expected, self.work, self.problem, self.waiting, self.outcomes):
@@ -151,6 +155,8 @@ class Panel(QtWidgets.QWidget):
         self.missing.setVisible(missing)
         for widget in (self.form, self._reads, self._expected):
             widget.setVisible(not missing)
+        if missing:
+            self.inputs.hide()
         self._expected.setVisible(not missing and work is None)
         self._run.setVisible(not missing)
         self._draw_run(work)

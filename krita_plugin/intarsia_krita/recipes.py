@@ -1,7 +1,7 @@
-"""Recipes kept with the document: which operation made which layer, and with what.
+"""Kept with the document: which operation made which layer, and which class a label stands for.
 
-They lie in one annotation of the document, by the layer's id; Krita saves it inside the .kra file.
-Undo does not touch them, and an entry whose layer is gone does no harm.
+Recipes lie in one annotation of the document, by the layer's id; Krita saves it inside the .kra
+file. Undo does not touch them, and an entry whose layer is gone does no harm.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import json
 from typing import Any, Mapping
 
 KEY = "intarsia/recipes"
+CLASSES = "intarsia/classes"
+"""The annotation that says which class each colour label stands for: ``{"blue": "lemon"}``."""
 VERSION = 1
 
 
@@ -50,11 +52,43 @@ def keep(
     _write(document, layers)
 
 
+def change(document: Any, node_id: str, recipe: Mapping[str, Any]) -> None:
+    """Replace the recipe of a layer that has one."""
+    layers = all_recipes(document)
+    entry = layers.get(node_id)
+    if isinstance(entry, dict) and entry.get("recipe") != recipe:
+        entry["recipe"] = dict(recipe)
+        _write(document, layers)
+
+
 def forget(document: Any, node_id: str) -> None:
     """Drop the recipe of a layer."""
     layers = all_recipes(document)
     if layers.pop(node_id, None) is not None:
         _write(document, layers)
+
+
+def binding_of(document: Any) -> dict[str, str]:
+    """Which class each colour label stands for in this document; empty if nothing was kept."""
+    if CLASSES not in document.annotationTypes():
+        return {}
+    try:
+        data = json.loads(bytes(document.annotation(CLASSES)).decode("utf-8"))
+    except ValueError:
+        return {}
+    if not isinstance(data, dict):
+        return {}
+    return {str(k): v for k, v in data.items() if isinstance(v, str) and v}
+
+
+def keep_binding(document: Any, binding: Mapping[str, str]) -> None:
+    """Store which class each colour label stands for; nothing is written if nothing changes."""
+    if dict(binding) != binding_of(document):
+        text = json.dumps(dict(binding), ensure_ascii=False, sort_keys=True)
+        document.setAnnotation(
+            CLASSES, "Classes of colour labels in Intarsia", text.encode("utf-8")
+        )
+        document.setModified(True)
 
 
 def _write(document: Any, layers: dict[str, Any]) -> None:

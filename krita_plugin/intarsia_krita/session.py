@@ -10,11 +10,13 @@ from typing import Any, Collection, Mapping
 
 from intarsia_client import wording
 from intarsia_client.errors import EngineError
-from intarsia_client.schema import Operation, Progress, Result, ResultLayer
+from intarsia_client.schema import Operation, Progress, Result, ResultLayer, Scalar
 from intarsia_krita.jobs import EngineStatus, Event
 from intarsia_krita.texts import quoted, tr
 
 LABEL_SEPARATOR = " – "
+AMOUNT = "amount"
+"""The usual name of the setting that frames differ in."""
 _OPEN_STATES = ("queued", "running", "paused")
 
 
@@ -28,7 +30,9 @@ class Work:
     """Id of the open document; empty for a job of an earlier Krita."""
     document_name: str
     element: str | None
-    """Id of the element's layer."""
+    """Id of the layer that the result belongs above; None: on top of all."""
+    areas: tuple[str, ...] = ()
+    """Ids of the layers that marked areas; where they lie on it, the result lies above them."""
     state: str = "connecting"
     """``connecting``, ``queued``, ``running``, ``paused`` or ``stopping``."""
     lane: str = ""
@@ -68,15 +72,38 @@ class Outcome:
     job: str
     operation: Operation
     layers: list[str]
-    """Ids of the layers."""
+    """Ids of the layers, in the result's order."""
     name: str
     """The first layer's."""
     result: Result
-    """Without its layers: their pixels are in the document."""
+    """Without its layers and frames."""
+    root: str = ""
+    """Id of what arrived: the layer, or the group of several."""
+    frames: dict[int, tuple[ResultLayer, ...]] = field(default_factory=dict)
+    """By a layer's number what it can show instead, in the order of the amounts."""
+    amount: float = 1.0
+    """Which of its frames show, where it has any."""
+    shown_amounts: dict[int, float | None] = field(default_factory=dict)
+    prints: dict[int, bytes] = field(default_factory=dict)
+    """By a layer's number the fingerprint of what was put there: other pixels are the artist's."""
     picture: Any = None
     """A small picture of it, as the toolkit draws it."""
     share: float = 1.0
     """Opacity of the layers, in [0, 1]."""
+    by_hand: bool = False
+    """Whether the artist changed a layer with frames, so that it stays as it is."""
+
+    def shown(self) -> float:
+        """Where the Amount slider stands, in [0, 1]: the frames' amount, or the opacity."""
+        return self.amount if self.frames else self.share
+
+    def remarks(self) -> list[str]:
+        """What there is to say about it: how well the model holds the picture, the notes."""
+        fit = self.result.metrics.get("fit")
+        said = [tr("Fit: %d %%", round(100 * min(1.0, max(0.0, fit))))] if fit is not None else []
+        if self.by_hand:
+            said.append(tr("It was changed by hand, so Amount leaves it as it is."))
+        return said + list(self.result.notes)
 
     def line(self) -> str:
         """One line about it: what, and how long it took."""
@@ -219,9 +246,9 @@ class Session:
         return engine.state, tr("Engine off; starts with the first run")
 
 
-def job_label(document_name: str, operation: Operation, element_name: str) -> str:
+def job_label(document_name: str, operation: Operation, layer_name: str) -> str:
     """What the engine's list of jobs calls a job; `Session.waiting` knows it by its beginning."""
-    return LABEL_SEPARATOR.join((document_name, operation.title, element_name))
+    return LABEL_SEPARATOR.join(filter(None, (document_name, operation.title, layer_name)))
 
 
 def expected_time(operation: Operation, estimate: Mapping[str, Any] | None) -> str:
@@ -231,8 +258,17 @@ def expected_time(operation: Operation, estimate: Mapping[str, Any] | None) -> s
         first = tr("Takes %s.", time)
         return f"{first} {text}" if text else first
     if operation.trains:
+        if not any(wanted.required for wanted in operation.inputs):
+            return tr("Learning takes minutes or more.")
         return tr("Learns this picture first, unless it did before: minutes or more.")
     return tr("Takes a moment.")
+
+
+def live_parameter(operation: Operation) -> Scalar | None:
+    """The setting whose values need no new run: the results' frames differ in it."""
+    live = [p for p in operation.parameters if isinstance(p, Scalar) and not p.recompute]
+    named = [p for p in live if p.name == AMOUNT]
+    return (named or live or [None])[0]
 
 
 def duration_taken(seconds: float) -> str:

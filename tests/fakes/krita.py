@@ -84,18 +84,24 @@ class Node:
         self.pixels: dict[tuple[int, int], tuple[float, ...]] = {}
         self.children: list[Node] = []
         self.parent: Node | None = None
-        self._visible, self._opacity = True, 255
+        self._visible, self._opacity, self._label = True, 255, 0
         self.writes = 0
 
     def copy(self, document: Document) -> Node:
         twin = Node(document, self._name, self._kind)
         twin._id, twin._space, twin.pixels = self._id, self._space, dict(self.pixels)
         twin._visible, twin._opacity = self._visible, self._opacity
+        twin._label = self._label
         for child in self.children:
             one = child.copy(document)
             one.parent = twin
             twin.children.append(one)
         return twin
+
+    def fill(self, color: tuple[float, ...], x: int, y: int, width: int, height: int) -> None:
+        """For tests: a rectangle of one colour, (r, g, b, a) in [0, 1]."""
+        for i in range(width * height):
+            self.pixels[(x + i % width, y + i // width)] = color
 
     def name(self) -> str:
         return self._name
@@ -139,6 +145,19 @@ class Node:
     def setOpacity(self, opacity: int) -> None:
         self._opacity = opacity
 
+    def colorLabel(self) -> int:
+        return self._label
+
+    def setColorLabel(self, label: int) -> None:
+        self._label = label
+
+    def duplicate(self) -> Node:
+        """A twin with ids of its own that is in no document yet, like the layers in it."""
+        twin = self.copy(self.document)
+        for node in twin._with_children():
+            node._id = "{%s}" % uuid.uuid4()
+        return twin
+
     def parentNode(self) -> Node | None:
         return self.parent
 
@@ -149,6 +168,8 @@ class Node:
         place = self.children.index(above) + 1 if above is not None else 0
         self.children.insert(place, child)
         child.parent = self
+        for node in child._with_children():
+            node.document = self.document
         self.document.undo_steps.append(lambda: self.children.remove(child))
         self.document.setActiveNode(child)
         return True
@@ -160,6 +181,8 @@ class Node:
         return True
 
     def bounds(self) -> _Rect:
+        if self._kind == "transparencymask" and self.parent is not None:
+            return self.parent.bounds()
         filled = [at for node in self._with_children() for at, p in node.pixels.items() if p[3] > 0]
         if not filled:
             return _Rect(0, 0, 0, 0)
@@ -175,7 +198,10 @@ class Node:
             self.pixels[(x + i % width, y + i // width)] = pixels[i]
 
     def pixelData(self, x: int, y: int, width: int, height: int) -> bytes:
-        return self._bytes(lambda at: self.pixels.get(at, (0.0,) * 4), x, y, width, height)
+        colors = self._bytes(lambda at: self.pixels.get(at, (0.0,) * 4), x, y, width, height)
+        if not self._kind.endswith("mask"):
+            return colors
+        return _encode(_decode(colors, self._space[1]), "U8")[3::4]  # one byte: how much it selects
 
     def projectionPixelData(self, x: int, y: int, width: int, height: int) -> bytes:
         return self._bytes(self.projection, x, y, width, height)
@@ -252,7 +278,7 @@ class Document:
         self.undo_steps: list[Any] = []
         self.path, self.title = "", "Unnamed"
         self.clones: list[Document] = []
-        self.closed = False
+        self.closed = self.modified = False
 
     def clone(self) -> Document:
         twin = Document(*self._size, self.space)
@@ -330,7 +356,7 @@ class Document:
         pass
 
     def setModified(self, modified: bool) -> None:
-        pass
+        self.modified = modified
 
     def currentTime(self) -> int:
         return 0
@@ -373,6 +399,8 @@ class Krita:
 
     open_documents: list[Document] = []
     active: Document | None = None
+    scratch: list[Document] = []
+    """Every document made by `createDocument`."""
     factories: list[DockWidgetFactory] = []
     settings: dict[tuple[str, str], str] = {}
 
@@ -386,6 +414,14 @@ class Krita:
     def activeDocument(self) -> Document | None:
         return Krita.active
 
+    def createDocument(
+        self, width: int, height: int, name: str, model: str, depth: str, profile: str, dpi: float
+    ) -> Document:
+        made = Document(width, height, (model, depth, profile))
+        made.title = name
+        Krita.scratch.append(made)
+        return made
+
     def addDockWidgetFactory(self, factory: DockWidgetFactory) -> None:
         Krita.factories.append(factory)
 
@@ -394,3 +430,14 @@ class Krita:
 
     def writeSetting(self, group: str, name: str, value: str) -> None:
         Krita.settings[(group, name)] = value
+
+
+BLUE, RED, GREEN = (0.0, 0.0, 1.0, 1.0), (1.0, 0.0, 0.0, 1.0), (0.0, 1.0, 0.0, 1.0)
+
+
+def two_layers(space: tuple[str, str, str] | None = None) -> Document:
+    """For tests: 8 x 6, blue "Paper" and on it a red "Thing" of 3 x 2 at (2, 1), which is active."""
+    made = Document(8, 6, space)
+    made.layer("Paper").fill(BLUE, 0, 0, 8, 6)
+    made.layer("Thing").fill(RED, 2, 1, 3, 2)
+    return made

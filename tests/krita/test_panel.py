@@ -2,98 +2,21 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import krita
 import pytest
+from qt_binding import QtCore, QtGui, QtWidgets
 
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-for _binding in ("PyQt5", "PyQt6"):
-    try:
-        QtWidgets: Any = importlib.import_module(_binding + ".QtWidgets")
-        QtCore: Any = importlib.import_module(_binding + ".QtCore")
-        QtGui: Any = importlib.import_module(_binding + ".QtGui")
-        break
-    except ImportError:
-        continue
-else:
-    pytest.skip("neither PyQt5 nor PyQt6 is installed", allow_module_level=True)
-if _binding == "PyQt6":
-    krita.qt_major_version = lambda: 6  # type: ignore[attr-defined]
+from intarsia_client.errors import EngineUnreachable, JobFailed
+from intarsia_client.schema import Progress, Result, ResultLayer
+from intarsia_krita.jobs import EngineStatus
+from intarsia_krita.session import Problem
+from intarsia_krita.situation import document_id
 
-from intarsia_client.errors import JobFailed  # noqa: E402
-from intarsia_client.schema import Progress, Result, ResultLayer  # noqa: E402
-from intarsia_krita import canvas  # noqa: E402
-from intarsia_krita.jobs import EngineStatus, Event  # noqa: E402
-from intarsia_krita.session import Problem  # noqa: E402
+from krita_panel import part, run, send  # isort: skip (it needs a Qt)
 
 RED_PIXELS = bytes([200, 30, 30, 255]) * 4
-
-
-@pytest.fixture(scope="module")
-def application() -> Any:
-    return QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
-
-
-class RecordedJobs:
-    """Takes what the docker asks of the engine, and does nothing."""
-
-    def __init__(self, tell: Any) -> None:
-        self.asked: list[tuple[str, tuple[Any, ...]]] = []
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *values: self.asked.append((name, values))
-
-    def named(self, name: str) -> list[tuple[Any, ...]]:
-        return [values for asked, values in self.asked if asked == name]
-
-
-@pytest.fixture
-def document() -> Iterator[krita.Document]:
-    made = krita.Document(8, 6)
-    paper, thing = made.layer("Paper"), made.layer("Thing")
-    paper.pixels = {(x, y): (0.0, 0.0, 1.0, 1.0) for x in range(8) for y in range(6)}
-    thing.pixels = {(x, y): (1.0, 0.0, 0.0, 1.0) for x in (2, 3) for y in (1, 2)}
-    made.path = "/home/painter/night.kra"
-    krita.Krita.active, krita.Krita.open_documents = made, [made]
-    krita.Krita.settings.clear()
-    yield made
-    krita.Krita.active, krita.Krita.open_documents = None, []
-
-
-@pytest.fixture
-def docker(
-    application: Any, document: krita.Document, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> Any:
-    monkeypatch.setenv("INTARSIA_HOME", str(tmp_path))
-    from intarsia_krita import docker as module
-
-    monkeypatch.setattr(module, "Jobs", RecordedJobs)
-    made = module.IntarsiaDocker()
-    made.resize(240, 700)
-    made.show()
-    application.processEvents()
-    return made
-
-
-def part(docker: Any, name: str) -> Any:
-    found = docker.findChild(QtWidgets.QWidget, name)
-    assert found is not None, name
-    return found
-
-
-def send(docker: Any, kind: str, job: str = "", value: Any = None) -> None:
-    docker._happen(Event(kind, job, value))
-    QtWidgets.QApplication.processEvents()
-
-
-def run(docker: Any) -> str:
-    part(docker, "intarsia_run").click()
-    return docker.jobs.named("run")[-1][0].job
 
 
 def test_every_parameter_has_a_control_with_a_name_for_people_who_hear_it(docker: Any) -> None:
@@ -108,15 +31,15 @@ def test_every_parameter_has_a_control_with_a_name_for_people_who_hear_it(docker
             assert control.accessibleDescription() == parameter.help
 
 
-def test_nothing_is_wider_than_240_pixels(docker: Any, application: Any) -> None:
+def test_nothing_is_wider_than_240_pixels(docker: Any) -> None:
     for operation in docker._operations:
         docker.panel.form.choose(operation)
         part(docker, "intarsia_advanced").setChecked(True)
-        docker.session.problems[canvas.document_id(krita.Krita.active)] = Problem.of(
+        docker.session.problems[document_id(krita.Krita.active)] = Problem.of(
             JobFailed("No memory for it.", remedy="Less.", action={"label": "Use Draft", "set": {}})
         )
         docker.refresh()
-        application.processEvents()
+        QtWidgets.QApplication.processEvents()
         assert docker.panel.inside.minimumSizeHint().width() <= 240
 
 
@@ -175,7 +98,7 @@ def test_a_result_becomes_a_layer_is_remembered_and_may_be_discarded(
     assert docker.jobs.named("acknowledge") == [(job,)]
     assert len(document.undo_steps) == 1
     assert part(docker, "intarsia_keep").isVisible()
-    assert docker.session.outcomes[canvas.document_id(document)][0].result.layers == ()  # no copy
+    assert docker.session.outcomes[document_id(document)][0].result.layers == ()  # no copy
     part(docker, "intarsia_amount").setValue(50)
     assert document.topLevelNodes()[-1].opacity() == 128
     part(docker, "intarsia_discard").click()
@@ -241,8 +164,6 @@ def test_the_button_of_an_error_sets_what_it_says_and_runs_again(docker: Any) ->
 
 
 def test_after_a_broken_connection_the_very_same_job_is_sent_again(docker: Any) -> None:
-    from intarsia_client.errors import EngineUnreachable
-
     job = run(docker)
     send(docker, "failed", job, EngineUnreachable("The engine does not answer."))
     assert part(docker, "intarsia_action").text() == "Try again"

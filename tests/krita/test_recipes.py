@@ -53,3 +53,18 @@ def test_a_damaged_annotation_counts_as_none_and_is_replaced() -> None:
         assert recipes.recipe_of(document, node) is None
     recipes.keep(document, node, {"operation": "blend"})
     assert recipes.recipe_of(document, node) == {"operation": "blend"}
+
+
+def test_which_class_a_colour_label_stands_for_is_kept_and_written_only_on_a_change() -> None:
+    document = krita.Document(4, 4)
+    assert recipes.binding_of(document) == {}
+    recipes.keep_binding(document, {})
+    assert document.annotations == {}
+    recipes.keep_binding(document, {"blue": "lemon", "red": "pear"})
+    assert recipes.binding_of(document) == {"blue": "lemon", "red": "pear"}
+    document.modified = False
+    recipes.keep_binding(document, {"red": "pear", "blue": "lemon"})
+    assert not document.modified
+    for damaged in (b"\xff", b"[]", b"3"):
+        document.setAnnotation(recipes.CLASSES, "", damaged)
+        assert recipes.binding_of(document) == {}

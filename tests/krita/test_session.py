@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from intarsia_client.errors import EngineUnreachable, JobFailed
-from intarsia_client.schema import Operation, Progress, Result
+from intarsia_client.schema import Input, Operation, Progress, Result, Scalar
 from intarsia_krita.jobs import EngineStatus, Event
 from intarsia_krita.session import (
     Outcome,
@@ -17,10 +17,13 @@ from intarsia_krita.session import (
     duration_taken,
     expected_time,
     job_label,
+    live_parameter,
 )
 
 BLEND = Operation("blend", "Blend", "Blend it", "", (), ())
-HARMONIZE = Operation("harmonize", "Harmonize", "Harmonize it", "", (), (), trains=True)
+PICTURE = Input("picture", "picture", "Picture", "What is edited.")
+HARMONIZE = Operation("harmonize", "Harmonize", "Harmonize it", "", (PICTURE,), (), trains=True)
+LEARN = Operation("learn", "Learn", "Learn", "", (), (), trains=True)
 
 
 def begun(operation: Operation = HARMONIZE) -> tuple[Session, Work]:
@@ -158,7 +161,32 @@ def test_the_expected_time_comes_from_the_engine_or_else_from_the_declaration() 
     estimate = {"seconds": 240.0, "trains": True, "text": "Learns this picture first."}
     assert expected_time(HARMONIZE, estimate) == "Takes about 4 min. Learns this picture first."
     assert "Learns this picture first" in expected_time(HARMONIZE, None)
+    assert expected_time(LEARN, None) == "Learning takes minutes or more."
     assert expected_time(BLEND, None) == "Takes a moment."
+
+
+def test_a_job_that_reads_no_layer_is_called_by_its_document_and_operation() -> None:
+    assert job_label("night.kra", LEARN, "") == "night.kra – Learn"
+
+
+def test_fit_and_notes_are_said_with_a_result() -> None:
+    result = Result((), {}, metrics={"fit": 0.834, "loss": 2.0}, notes=("Made smaller.",))
+    outcome = Outcome("j", BLEND, [], "Blended", result)
+    assert outcome.remarks() == ["Fit: 83 %", "Made smaller."]
+    outcome.by_hand = True
+    assert "changed by hand" in outcome.remarks()[1]
+
+
+def test_the_setting_that_frames_differ_in_is_amount_or_the_one_that_needs_no_run() -> None:
+    strength = Scalar("strength", "Strength", "How much.", 0, 1, 1, recompute=False)
+    amount = Scalar("amount", "Amount", "How much.", 0, 1, 1, recompute=False)
+    size = Scalar("size", "Size", "How large.", 0, 1, 1)
+    for parameters, found in (
+        ((size, strength), strength),
+        ((strength, amount), amount),
+        ((size,), None),
+    ):
+        assert live_parameter(Operation("a", "A", "A", "", (), parameters)) is found
 
 
 def test_of_closed_documents_nothing_is_kept_but_their_jobs() -> None:

@@ -1,0 +1,99 @@
+"""What the artist may choose an input from: the selection, masks and layers of a document."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Mapping, Sequence
+
+from intarsia_client.schema import Input, Operation
+from intarsia_krita.color_labels import label_of
+from intarsia_krita.layer_tree import layers_below, layers_of, same_node
+from intarsia_krita.texts import quoted, tr
+
+SELECTION = "selection"
+"""The selection, or everything where there is none."""
+WHOLE = "whole"
+"""Everything, even where something is selected."""
+
+_MASKS = ("transparencymask", "selectionmask")
+
+Picks = Mapping[str, Sequence[str]]
+"""By the name of an input, what it is read from: `SELECTION`, `WHOLE` or ids of layers and masks;
+for areas by colour label the labels that count. An input that is missing is read as usual."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One thing that an input can be read from."""
+
+    value: str
+    """`SELECTION`, `WHOLE`, the id of a layer or mask, or empty for nothing."""
+    text: str
+
+
+def needs_element(operation: Operation) -> bool:
+    """Whether it puts something onto the picture: the active layer is that, not the picture."""
+    return any(i.role == "element" and i.required for i in operation.inputs)
+
+
+def chosen_inputs(operation: Operation) -> tuple[Input, ...]:
+    """The inputs that the artist chooses; all others follow from the active layer and labels."""
+    return tuple(i for i in operation.inputs if _is_chosen(i))
+
+
+def candidates(document: Any, wanted: Input, active: Any | None) -> list[Candidate]:
+    """What an input can be read from now, the usual first for an area.
+
+    Args:
+        document: The open picture.
+        wanted: One of `chosen_inputs`.
+        active: The layer that the operation is about, or None.
+    """
+    layers = list(layers_of(document))[::-1]  # as Krita lists them: the topmost first
+    if wanted.role != "area":
+        nothing = [] if wanted.required or wanted.several else [Candidate("", tr("None"))]
+        return nothing + [Candidate(_id(n), n.name()) for n in layers]
+    found = [Candidate(SELECTION, _selection_text(document, wanted))]
+    if not wanted.required:
+        found.append(Candidate(WHOLE, tr("Everything")))
+    for mask in active.childNodes() if active is not None else ():
+        if mask.type() not in _MASKS:
+            continue
+        found.append(Candidate(_id(mask), tr("Mask %s", quoted(mask.name()))))
+    for layer in layers:
+        if active is None or not same_node(layer, active):
+            found.append(Candidate(_id(layer), tr("Layer %s", quoted(layer.name()))))
+    return found
+
+
+def usual_pick(document: Any, wanted: Input, active: Any | None) -> tuple[str, ...]:
+    """What an input is read from where nothing was chosen."""
+    if wanted.role == "area":
+        return (SELECTION,)
+    if not wanted.required:
+        return ()
+    others = [n for n in layers_of(document) if active is None or not same_node(n, active)]
+    below = list(layers_below(document, active))[::-1] if active is not None else []
+    nearest = below + [n for n in others if not any(same_node(n, b) for b in below)]
+    label = label_of(active) if active is not None else ""
+    alike = [n for n in nearest if label and label_of(n) == label]
+    return tuple(_id(n) for n in (alike + nearest)[:1])
+
+
+def _is_chosen(wanted: Input) -> bool:
+    if wanted.role == "area":
+        return not wanted.several
+    return wanted.role in ("reference", "templates") or (
+        wanted.role == "element" and not wanted.required
+    )
+
+
+def _selection_text(document: Any, wanted: Input) -> str:
+    selection = document.selection()
+    if selection is not None:
+        return tr("Selection, %d×%d", selection.width(), selection.height())
+    return tr("Selection (nothing)") if wanted.required else tr("Selection (none: everything)")
+
+
+def _id(node: Any) -> str:
+    return str(node.uniqueId().toString())

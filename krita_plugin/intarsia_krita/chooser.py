@@ -1,0 +1,58 @@
+"""What the artist chose to be read, between the open document and the panel's lists."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from intarsia_client.schema import ClassBinding
+from intarsia_krita import recipes
+from intarsia_krita.candidates import Picks
+from intarsia_krita.color_labels import labelled_layers
+from intarsia_krita.panel import Panel
+from intarsia_krita.situation import Situation, active_layer, look
+
+
+class Chooser:
+    """Fills the panel's lists from a document, and says what a run would read."""
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
+
+    def show(self, document: Any | None, key: str) -> None:
+        """Offer the layers, masks and colour labels that a document has now.
+
+        Args:
+            document: The open picture, or None.
+            key: Its id.
+        """
+        active = active_layer(document) if document is not None else None
+        labelled = labelled_layers(document, active) if document is not None else {}
+        areas = [(a, ", ".join(n.name() for n in nodes)) for a, nodes in labelled.items()]
+        self._panel.stock.set_areas(areas)
+        self._panel.inputs.show_inputs(document, key, self._panel.form.operation, active)
+
+    def look(self, document: Any | None) -> Situation:
+        """See what a run would read; raises as `intarsia_krita.situation.look` does."""
+        return look(document, self._panel.form.operation, self._picks())
+
+    def show_binding(self, document: Any | None) -> None:
+        """Show which classes a document's colour labels stand for."""
+        if document is not None:
+            self._panel.form.show_binding(recipes.binding_of(document))
+
+    def keep_binding(self, document: Any | None, name: str) -> bool:
+        """Store them with the document if that parameter holds them; False if it does not."""
+        binding = self._panel.form.binding(name)
+        if document is None or binding is None:
+            return False
+        recipes.keep_binding(document, binding)
+        return True
+
+    def _picks(self) -> Picks:
+        """What each input is read from; of the coloured areas those that have a class."""
+        found = dict(self._panel.inputs.picks())
+        values = self._panel.form.values()
+        for parameter in self._panel.form.operation.parameters:
+            if isinstance(parameter, ClassBinding):
+                found[parameter.input] = tuple(values[parameter.name])
+        return found

@@ -1,0 +1,196 @@
+"""What a run would read from the open document, without a pixel being touched.
+
+An operation that needs an element puts the active layer onto everything visible below it. For all
+others the active layer is the picture; where they need none they get the whole canvas.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from intarsia_client.schema import Operation
+from intarsia_krita.candidates import Picks, needs_element
+from intarsia_krita.color_labels import shown_name
+from intarsia_krita.layer_tree import layers_below, same_node
+from intarsia_krita.sources import Source, sources_of
+from intarsia_krita.texts import quoted, tr
+from intarsia_krita.wire_pixels import refuse
+
+_LAYERS = (
+    "paintlayer",
+    "grouplayer",
+    "vectorlayer",
+    "filelayer",
+    "clonelayer",
+    "filllayer",
+)
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a run would read now."""
+
+    document: str
+    """Id of the open document, stable while it is open."""
+    document_name: str
+    size: tuple[int, int]
+    active: Any | None
+    """The layer that the run is about; the result lies above it. None: on top of all."""
+    sources: tuple[Source, ...]
+    operation: Operation
+
+    @property
+    def active_id(self) -> str | None:
+        """Id of the layer that the run is about."""
+        return _id(self.active) if self.active is not None else None
+
+    @property
+    def title(self) -> str:
+        """What a list of jobs calls what was read."""
+        return str(self.active.name()) if self.active is not None else ""
+
+    def sizes(self) -> list[dict[str, Any]]:
+        """The sizes of what a run would read, for an estimate of its time."""
+        names = ("x", "y", "width", "height")
+        return [dict(zip(names, source.bounds), input=source.input) for source in self.sources]
+
+    def area_ids(self) -> tuple[str, ...]:
+        """Ids of the layers that are read as areas."""
+        nodes = [n for s in self.sources if s.kind == "coverage" for n in s.nodes]
+        return tuple(_id(node) for node in nodes)
+
+    def sentence(self) -> str:
+        """The *Reads* line of the panel."""
+        return "".join(_sentence_parts(self))
+
+
+def document_id(document: Any) -> str:
+    """An id of the open document; another one after it was closed and opened again."""
+    return str(document.rootNode().uniqueId().toString())
+
+
+def document_name(document: Any) -> str:
+    """What the artist calls the document: the file's name, or the title."""
+    path = document.fileName() or ""
+    return path.replace("\\", "/").rsplit("/", 1)[-1] or document.name() or tr("Unnamed")
+
+
+def look(document: Any, operation: Operation, picks: Picks | None = None) -> Situation:
+    """See what a run would read.
+
+    Args:
+        document: The open picture, or None.
+        operation: What would run.
+        picks: What the artist chose for inputs; the usual for those that are missing.
+
+    Raises:
+        InvalidRequest: There is no picture, or an input that is needed cannot be read; with what
+            to do.
+    """
+    if document is None:
+        raise refuse(tr("No picture is open."), tr("Open one, or make a new one."))
+    size = (document.width(), document.height())
+    if needs_element(operation):
+        active = element_of(document)
+    elif any(i.role == "picture" and i.required for i in operation.inputs):
+        active = picture_layer(document)
+    else:
+        active = active_layer(document)
+    sources: list[Source] = []
+    for wanted in operation.inputs:
+        sources += sources_of(document, operation, wanted, active, size, picks or {})
+    return Situation(
+        document_id(document), document_name(document), size, active, tuple(sources), operation
+    )
+
+
+def active_layer(document: Any) -> Any | None:
+    """The active layer, or the one whose mask is active; None if that has no pixels."""
+    root, node = document.rootNode(), document.activeNode()
+    while node is not None and node.type().endswith("mask"):
+        node = node.parentNode()
+    if node is None or node.type() not in _LAYERS or same_node(node, root):
+        return None
+    return node
+
+
+def picture_layer(document: Any) -> Any:
+    """The layer that is edited: the active one.
+
+    Raises:
+        InvalidRequest: It has no pixels, or is hidden.
+    """
+    node = active_layer(document)
+    if node is None:
+        raise refuse(
+            tr("The active layer has no picture."), tr("Choose the layer that shall be edited.")
+        )
+    return _visible(node)
+
+
+def element_of(document: Any) -> Any:
+    """The layer with the pasted object: the active one.
+
+    Raises:
+        InvalidRequest: It cannot be an element, is hidden, or nothing lies below it.
+    """
+    node = active_layer(document)
+    if node is None:
+        raise refuse(
+            tr("The active layer is no object."),
+            tr("Choose the layer that holds the pasted object."),
+        )
+    _visible(node)
+    if not any(layer.visible() for layer in layers_below(document, node)):
+        raise refuse(
+            tr("There is nothing below the layer %s.", quoted(node.name())),
+            tr("Put the object on a layer of its own, above the picture."),
+        )
+    return node
+
+
+# --- the sentence ---------------------------------------------------------------------------------
+
+
+def _sentence_parts(situation: Situation) -> list[str]:
+    inputs = {i.name: i for i in situation.operation.inputs}
+    parts, areas = [_main_part(situation)], []
+    for source in situation.sources:
+        wanted = inputs[source.input]
+        if wanted.role == "area" and wanted.several:
+            areas.append(shown_name(source.name))
+        elif source.kind == "selection":
+            parts.append(tr(", inside the selection, %d×%d", *source.bounds[2:]))
+        elif wanted.role == "area":
+            parts.append(tr(", inside %s, %d×%d", quoted(source.name), *source.bounds[2:]))
+        elif wanted.role in ("reference", "templates") or (
+            wanted.role == "element" and not wanted.required
+        ):
+            parts.append(tr("; %s: %s", wanted.label, quoted(source.name)))
+    if areas:
+        parts.append(tr("; areas: %s", ", ".join(areas)))
+    if needs_element(situation.operation):
+        parts.append(tr(", onto everything below it"))
+    return parts
+
+
+def _main_part(situation: Situation) -> str:
+    for source in situation.sources:
+        if source.kind == "layer" and source.nodes[0] is situation.active:
+            return tr("layer %s, %d×%d", quoted(source.name), *source.bounds[2:])
+    if any(source.kind == "canvas" for source in situation.sources):
+        return tr("the whole picture, %d×%d", *situation.size)
+    return tr("nothing from the picture")
+
+
+def _visible(node: Any) -> Any:
+    if not node.visible():
+        raise refuse(
+            tr("The layer %s is hidden.", quoted(node.name())), tr("Make it visible and try again.")
+        )
+    return node
+
+
+def _id(node: Any) -> str:
+    return str(node.uniqueId().toString())

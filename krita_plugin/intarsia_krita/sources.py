@@ -1,0 +1,153 @@
+"""Where the pixels of each input come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Sequence
+
+from intarsia_client.schema import Input, Operation
+from intarsia_krita.candidates import SELECTION, WHOLE, Picks, needs_element, usual_pick
+from intarsia_krita.color_labels import labelled_layers
+from intarsia_krita.layer_tree import find_node
+from intarsia_krita.texts import quoted, tr
+from intarsia_krita.wire_pixels import Rectangle, crop, refuse
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the pixels of one input come from."""
+
+    input: str
+    kind: str
+    """``below`` (everything visible below the node), ``canvas``, ``layer``, ``selection``, ``mask``
+    or ``coverage`` (how opaque the nodes are)."""
+    bounds: Rectangle
+    name: str
+    """What the artist calls it; for an area by label the label's name in the schema."""
+    nodes: tuple[Any, ...] = ()
+
+
+def sources_of(
+    document: Any,
+    operation: Operation,
+    wanted: Input,
+    active: Any | None,
+    size: tuple[int, int],
+    picks: Picks,
+) -> list[Source]:
+    """What one input is read from; several for an input that may be given several times.
+
+    Raises:
+        InvalidRequest: It is needed and there is nothing, or what was chosen is gone or empty.
+    """
+    whole = (0, 0, *size)
+    if wanted.role == "picture":
+        if needs_element(operation):
+            return [Source(wanted.name, "below", whole, tr("Below"), (active,))]
+        if not wanted.required:
+            return [Source(wanted.name, "canvas", whole, tr("Canvas"))]
+        return [_layer_source(wanted, active, size)]
+    if wanted.role == "element" and wanted.required:
+        return [_layer_source(wanted, active, size)]
+    if wanted.role == "area" and wanted.several:
+        found = _labelled_sources(document, wanted, active, size, picks.get(wanted.name))
+    else:
+        chosen = tuple(picks.get(wanted.name, usual_pick(document, wanted, active)))
+        found = _chosen_sources(document, wanted, active, size, chosen)
+    if wanted.required and not found:
+        raise refuse(tr("%s needs: %s.", operation.title, wanted.label), wanted.help)
+    return found
+
+
+def _labelled_sources(
+    document: Any,
+    wanted: Input,
+    active: Any | None,
+    size: tuple[int, int],
+    labels: Sequence[str] | None,
+) -> list[Source]:
+    found = []
+    for label, nodes in labelled_layers(document, active).items():
+        places = [crop(rectangle(node.bounds()), size) for node in nodes]
+        filled = [place for place in places if place is not None]
+        if filled and (labels is None or label in labels):
+            bounds = _around(filled)
+            found.append(Source(wanted.name, "coverage", bounds, label, tuple(nodes)))
+    return found
+
+
+def _chosen_sources(
+    document: Any, wanted: Input, active: Any | None, size: tuple[int, int], chosen: Sequence[str]
+) -> list[Source]:
+    found = []
+    for value in chosen:
+        if value == SELECTION:
+            bounds = _selection_bounds(document, size)
+            if bounds is not None:
+                found.append(Source(wanted.name, "selection", bounds, tr("Selection")))
+        elif value and value != WHOLE:
+            node = find_node(document, value)
+            if node is None:
+                raise refuse(
+                    tr("The layer chosen as %s is gone.", quoted(wanted.label)),
+                    tr("Choose another one."),
+                )
+            found.append(_node_source(wanted, node, active, size))
+    return found
+
+
+def _node_source(wanted: Input, node: Any, active: Any | None, size: tuple[int, int]) -> Source:
+    if wanted.role != "area":
+        return _layer_source(wanted, node, size)
+    if not node.type().endswith("mask"):
+        return _layer_source(wanted, node, size, "coverage")
+    place = crop(rectangle(node.bounds()), size)
+    around = crop(rectangle(active.bounds()), size) if active is not None else place
+    bounds = _overlap(place, around)
+    if bounds is None:
+        raise _empty(node)
+    return Source(wanted.name, "mask", bounds, node.name(), (node,))
+
+
+def _layer_source(wanted: Input, node: Any, size: tuple[int, int], kind: str = "layer") -> Source:
+    bounds = crop(rectangle(node.bounds()), size)
+    if bounds is None:
+        raise _empty(node)
+    return Source(wanted.name, kind, bounds, node.name(), (node,))
+
+
+# --- rectangles -----------------------------------------------------------------------------------
+
+
+def rectangle(rect: Any) -> Rectangle:
+    """Krita's rectangle as numbers."""
+    return rect.x(), rect.y(), rect.width(), rect.height()
+
+
+def _empty(node: Any) -> Exception:
+    return refuse(
+        tr("The layer %s is empty inside the picture.", quoted(node.name())),
+        tr("Choose a layer with something on it."),
+    )
+
+
+def _selection_bounds(document: Any, size: tuple[int, int]) -> Rectangle | None:
+    selection = document.selection()
+    return crop(rectangle(selection), size) if selection is not None else None
+
+
+def _around(places: Sequence[Rectangle]) -> Rectangle:
+    left, top = min(p[0] for p in places), min(p[1] for p in places)
+    right, bottom = max(p[0] + p[2] for p in places), max(p[1] + p[3] for p in places)
+    return left, top, right - left, bottom - top
+
+
+def _overlap(one: Rectangle | None, other: Rectangle | None) -> Rectangle | None:
+    if one is None or other is None:
+        return None
+    left, top = max(one[0], other[0]), max(one[1], other[1])
+    right, bottom = (
+        min(one[0] + one[2], other[0] + other[2]),
+        min(one[1] + one[3], other[1] + other[3]),
+    )
+    return (left, top, right - left, bottom - top) if right > left and bottom > top else None

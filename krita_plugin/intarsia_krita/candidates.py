@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Mapping, Sequence
 
-from intarsia_client.schema import Input, Operation
-from intarsia_krita.color_labels import label_of
+from intarsia_client.schema import ClassBinding, Input, Operation
+from intarsia_krita.color_labels import label_of, labelled_layers, shown_name
 from intarsia_krita.layer_tree import layers_below, layers_of, same_node
 from intarsia_krita.texts import quoted, tr
 
@@ -37,8 +37,9 @@ def needs_element(operation: Operation) -> bool:
 
 
 def chosen_inputs(operation: Operation) -> tuple[Input, ...]:
-    """The inputs that the artist chooses; all others follow from the active layer and labels."""
-    return tuple(i for i in operation.inputs if _is_chosen(i))
+    """The inputs that the artist chooses; the others follow from the active layer and bindings."""
+    bound = {p.input for p in operation.parameters if isinstance(p, ClassBinding)}
+    return tuple(i for i in operation.inputs if _is_chosen(i) and i.name not in bound)
 
 
 def candidates(document: Any, wanted: Input, active: Any | None) -> list[Candidate]:
@@ -49,6 +50,9 @@ def candidates(document: Any, wanted: Input, active: Any | None) -> list[Candida
         wanted: One of `chosen_inputs`.
         active: The layer that the operation is about, or None.
     """
+    if _by_label(wanted):
+        labelled = labelled_layers(document, active)
+        return [Candidate(label, _label_text(label, nodes)) for label, nodes in labelled.items()]
     layers = list(layers_of(document))[::-1]  # as Krita lists them: the topmost first
     if wanted.role != "area":
         nothing = [] if wanted.required or wanted.several else [Candidate("", tr("None"))]
@@ -68,10 +72,12 @@ def candidates(document: Any, wanted: Input, active: Any | None) -> list[Candida
 
 def usual_pick(document: Any, wanted: Input, active: Any | None) -> tuple[str, ...]:
     """What an input is read from where nothing was chosen."""
-    if wanted.role == "area":
+    if wanted.role == "area" and not wanted.several:
         return (SELECTION,)
     if not wanted.required:
         return ()
+    if _by_label(wanted):
+        return tuple(labelled_layers(document, active))
     others = [n for n in layers_of(document) if active is None or not same_node(n, active)]
     below = list(layers_below(document, active))[::-1] if active is not None else []
     nearest = below + [n for n in others if not any(same_node(n, b) for b in below)]
@@ -81,11 +87,18 @@ def usual_pick(document: Any, wanted: Input, active: Any | None) -> tuple[str, .
 
 
 def _is_chosen(wanted: Input) -> bool:
-    if wanted.role == "area":
-        return not wanted.several
-    return wanted.role in ("reference", "templates") or (
+    return wanted.role in ("area", "reference", "templates") or (
         wanted.role == "element" and not wanted.required
     )
+
+
+def _by_label(wanted: Input) -> bool:
+    """Whether its areas are layers with a colour label."""
+    return wanted.role == "area" and wanted.several
+
+
+def _label_text(label: str, nodes: Sequence[Any]) -> str:
+    return "{}: {}".format(shown_name(label), ", ".join(node.name() for node in nodes))
 
 
 def _selection_text(document: Any, wanted: Input) -> str:

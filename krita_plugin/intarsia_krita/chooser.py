@@ -26,10 +26,11 @@ class Chooser:
             key: Its id.
         """
         active = active_layer(document) if document is not None else None
-        labelled = labelled_layers(document, active) if document is not None else {}
+        self._panel.inputs.show_inputs(document, key, self._panel.form.operation, active)
+        others = {value for values in self._panel.inputs.picks().values() for value in values}
+        labelled = labelled_layers(document, active, others) if document is not None else {}
         areas = [(a, ", ".join(n.name() for n in nodes)) for a, nodes in labelled.items()]
         self._panel.stock.set_areas(areas)
-        self._panel.inputs.show_inputs(document, key, self._panel.form.operation, active)
 
     def look(self, document: Any | None) -> Situation:
         """See what a run would read; raises as `intarsia_krita.situation.look` does."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Collection
 
 from intarsia_client.schema import COLOR_LABELS
 from intarsia_krita.layer_tree import is_shown, layers_of, same_node, way_up
@@ -32,17 +32,22 @@ def shown_name(label: str) -> str:
     return tr(label.capitalize())
 
 
-def labelled_layers(document: Any, picture: Any | None) -> dict[str, list[Any]]:
+def labelled_layers(
+    document: Any, picture: Any | None, others: Collection[str] = ()
+) -> dict[str, list[Any]]:
     """The layers that mark areas: all that show and have a label, by it, in the labels' order.
 
     Args:
         document: Where.
         picture: The layer that is edited. It, the groups around it and what is in it mark nothing.
+        others: Ids of layers that are read as something else.
     """
     taken: dict[str, list[Any]] = {}
     for node in layers_of(document):
         label = label_of(node)
-        if label and is_shown(document, node) and not _belongs_together(document, node, picture):
+        if not label or node.uniqueId().toString() in others or not is_shown(document, node):
+            continue
+        if not _belongs_together(document, node, picture):
             around = [parent for parent, _ in way_up(document, node)]
             if not any(same_node(p, n) for p in around for n in taken.get(label, ())):
                 taken.setdefault(label, []).append(node)

@@ -22,7 +22,7 @@ def deliver(document: Any, work: Work, result: Result) -> tuple[Outcome, bool]:
     """
     name = result.layers[0].name if result.layers else work.operation.title
     root, nodes = _made(document, work, result)
-    earlier = set(work.areas)
+    earlier = set(work.marks)
     if work.element:
         earlier |= recipes.results_of(document, work.element)
     found = True

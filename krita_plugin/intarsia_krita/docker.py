@@ -221,7 +221,7 @@ class IntarsiaDocker(DockWidget):
             situation.document,
             situation.document_name,
             situation.active_id,
-            situation.area_ids(),
+            situation.mark_ids(),
         )
         self._send(work, Request(job, operation, inputs, values, form.seed(), label))
         self._remember()
@@ -240,7 +240,7 @@ class IntarsiaDocker(DockWidget):
             return self.run()
         work, request = unsent
         fresh = Work(
-            work.job, work.operation, work.document, work.document_name, work.element, work.areas
+            work.job, work.operation, work.document, work.document_name, work.element, work.marks
         )
         self.session.over.discard(work.job)
         return self._send(fresh, request)

@@ -31,8 +31,8 @@ class Work:
     document_name: str
     element: str | None
     """Id of the layer that the result belongs above; None: on top of all."""
-    areas: tuple[str, ...] = ()
-    """Ids of the layers that marked areas; where they lie on it, the result lies above them."""
+    marks: tuple[str, ...] = ()
+    """Ids of layers that only say where; where they lie on that layer, the result lies on them."""
     state: str = "connecting"
     """``connecting``, ``queued``, ``running``, ``paused`` or ``stopping``."""
     lane: str = ""

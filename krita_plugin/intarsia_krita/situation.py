@@ -55,10 +55,15 @@ class Situation:
         names = ("x", "y", "width", "height")
         return [dict(zip(names, source.bounds), input=source.input) for source in self.sources]
 
-    def area_ids(self) -> tuple[str, ...]:
-        """Ids of the layers that are read as areas."""
-        nodes = [n for s in self.sources if s.kind == "coverage" for n in s.nodes]
-        return tuple(_id(node) for node in nodes)
+    def mark_ids(self) -> tuple[str, ...]:
+        """Ids of the layers that only say where: areas, and pieces that were moved."""
+        inputs = {i.name: i for i in self.operation.inputs}
+        found = []
+        for source in self.sources:
+            piece = inputs[source.input].role == "element" and not inputs[source.input].required
+            if source.kind == "coverage" or piece:
+                found += [_id(node) for node in source.nodes]
+        return tuple(found)
 
     def sentence(self) -> str:
         """The *Reads* line of the panel."""

@@ -50,7 +50,7 @@ def sources_of(
     if wanted.role == "element" and wanted.required:
         return [_layer_source(wanted, active, size)]
     if wanted.role == "area" and wanted.several:
-        found = _labelled_sources(document, wanted, active, size, picks.get(wanted.name))
+        found = _labelled_sources(document, wanted, active, size, picks)
     else:
         chosen = tuple(picks.get(wanted.name, usual_pick(document, wanted, active)))
         found = _chosen_sources(document, wanted, active, size, chosen)
@@ -64,10 +64,12 @@ def _labelled_sources(
     wanted: Input,
     active: Any | None,
     size: tuple[int, int],
-    labels: Sequence[str] | None,
+    picks: Picks,
 ) -> list[Source]:
     found = []
-    for label, nodes in labelled_layers(document, active).items():
+    others = {value for name, values in picks.items() if name != wanted.name for value in values}
+    labels = picks.get(wanted.name)
+    for label, nodes in labelled_layers(document, active, others).items():
         places = [crop(rectangle(node.bounds()), size) for node in nodes]
         filled = [place for place in places if place is not None]
         if filled and (labels is None or label in labels):

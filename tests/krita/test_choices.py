@@ -163,7 +163,7 @@ def test_areas_with_a_class_are_sent_and_the_binding_stays_with_the_document(
     assert [(i.input, i.name) for i in request.inputs] == [("picture", "Thing"), ("areas", "grey")]
     assert request.parameters["classes"] == {"grey": "pear"}
     assert recipes.binding_of(document) == {"grey": "pear"}
-    assert changing.session.works[request.job].areas == (
+    assert changing.session.works[request.job].marks == (
         document.topLevelNodes()[-1].uniqueId().toString(),
     )
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import krita
 import pytest
 from krita import GREEN, RED, two_layers
 
 from intarsia_client.errors import InvalidRequest
-from intarsia_client.schema import Input, Operation, Pixels
-from intarsia_krita.candidates import SELECTION, WHOLE, Picks, candidates, usual_pick
+from intarsia_client.schema import ClassBinding, Input, Operation, Pixels
+from intarsia_krita.candidates import SELECTION, WHOLE, Picks, candidates, chosen_inputs, usual_pick
 from intarsia_krita.reading import read
 from intarsia_krita.situation import document_name, look
 
@@ -283,6 +284,25 @@ def test_only_the_labels_that_count_are_sent() -> None:
     assert by_name(read_all(made, CHANGE, {"areas": ()}), "areas") == []
 
 
+def test_a_layer_that_is_read_as_something_else_marks_no_area() -> None:
+    made = two_layers()
+    sky = labelled(made, "Sky", 1, 0, 0, 2, 2)
+    assert by_name(read_all(made, CHANGE, {"references": (key(sky),)}), "areas") == []
+
+
+def test_without_classes_to_bind_the_labels_that_count_are_chosen() -> None:
+    areas = CHANGE.inputs[2]
+    made = two_layers()
+    labelled(made, "Sky", 1, 0, 0, 2, 2)
+    labelled(made, "Cloud", 1, 0, 0, 2, 2)
+    assert [one.text for one in candidates(made, areas, thing(made))] == ["Blue: Sky, Cloud"]
+    assert usual_pick(made, areas, thing(made)) == ()
+    assert usual_pick(made, replace(areas, required=True), thing(made)) == ("blue",)
+    assert areas in chosen_inputs(CHANGE)
+    bound = replace(CHANGE, parameters=(ClassBinding("classes", "Classes", "Which."),))
+    assert areas not in chosen_inputs(bound)
+
+
 def test_the_picture_its_groups_and_hidden_layers_mark_no_area() -> None:
     made = two_layers()
     group = made.layer("Around", kind="grouplayer")
@@ -308,7 +328,7 @@ def test_what_a_labelled_group_holds_counts_once() -> None:
     made.active = made.root.children[1]
     (source,) = [s for s in look(made, CHANGE).sources if s.input == "areas"]
     assert [n.name() for n in source.nodes] == ["Sky"]
-    assert look(made, CHANGE).area_ids() == (key(group),)
+    assert look(made, CHANGE).mark_ids() == (key(group),)
 
 
 def test_an_area_can_be_a_mask_another_layer_or_everything() -> None:
@@ -346,6 +366,7 @@ def test_references_and_a_piece_are_read_from_the_chosen_layers_also_hidden_ones
     assert by_name(found, "piece")[0].name == "Paper"
     assert not group.visible() and [copy.closed for copy in made.clones] == [True]
     assert "References: “Paper”" in look(made, CHANGE, picks).sentence()
+    assert look(made, CHANGE, picks).mark_ids() == (key(paper),)  # the piece
 
 
 def test_a_needed_reference_is_the_layer_below_unless_one_has_the_same_label() -> None:

@@ -64,3 +64,7 @@ class BigGANDiscriminator(Discriminator):
             return score
         classes = embedded(y, self.embedding, self._settings.num_classes, like=pooled)
         return score + (classes * pooled).sum(1, keepdim=True)
+
+    def class_scores(self, x: Tensor) -> Tensor:
+        """(B, K): the class term of every class, in one pass."""
+        return self.maps(x).sum((2, 3)) @ self.embedding.t()

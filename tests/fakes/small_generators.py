@@ -77,13 +77,8 @@ def install_small_generator(
         "task": "generator",
         "title": title,
         "source_hash": f"small-{companions}-{classes}",
-        "resolution": generator.resolution,
-        "num_classes": generator.num_classes,
-        "capabilities": tuple(sorted(generator.capabilities)),
     }
-    return ModelStore(home / "models").add(
-        lambda folder: save_generator(generator, folder), card
-    )
+    return ModelStore(home / "models").add(lambda folder: save_generator(generator, folder), card)
 
 
 def _settle(generator: SNGANGenerator, source: torch.Generator, count: int) -> None:

@@ -58,8 +58,8 @@ def add_arguments(procedure: Any, operation: Operation) -> None:
         flags,
     )
     for item in inputs.chosen_inputs(operation):
-        name, default = argument_name(item.name), inputs.SELECTION if item.role == "area" else ""
-        blurb = f"{tr(item.help)} {_grammar(item)}"
+        name, blurb = argument_name(item.name), f"{tr(item.help)} {_grammar(item)}"
+        default = inputs.default_of(item)
         procedure.add_string_argument(name, nicks[item.name], blurb, default, flags)
     procedure.add_boolean_aux_argument(ADVANCED, tr("Advanced"), tr("Advanced"), False, flags)
 
@@ -111,7 +111,11 @@ def as_text(value: Any) -> str:
 
 def _grammar(item: Input) -> str:
     if item.role == "area":
+        if item.several:
+            return tr("Write none, tags for every color tag, or some of them: blue, green.")
         return tr("Write selection, mask, channel NAME or none.")
+    if item.role == "picture":
+        return tr("Write image, none, or a layer's name or #ID.")
     if item.several:
         return tr("Write the layers' names, one per line, or #ID for each.")
     return tr("Write the layer's name or #ID.")

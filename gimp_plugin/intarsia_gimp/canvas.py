@@ -76,8 +76,8 @@ def find_sources(
         image: A `Gimp.Image`, or None.
         drawables: What the artist has chosen, as GIMP hands it to a procedure.
         operation: The declaration; its inputs' roles say what to look for.
-        picks: By input: which layers or which area, as `intarsia_gimp.inputs` writes them; for
-            several areas the wanted tags, separated by commas. What is absent takes its default.
+        picks: By input: which layers or which area, as `intarsia_gimp.inputs` writes them. What is
+            absent takes its default, for areas by tag all that there are.
 
     Raises:
         InvalidRequest: Not exactly one layer is chosen where one is edited, it is floating, nothing
@@ -180,18 +180,20 @@ class _Finder:
         if item.role == "area":
             return self._tags(item)
         if item.role == "picture" and inputs.has_element(self.operation):
-            return [
-                Source(item.name, BELOW, self._canvas(), self.image.get_name(), (self.element,))
-            ]
-        if self.element is None:
-            return [Source(item.name, VISIBLE, self._canvas(), self.image.get_name())]
+            name = self.image.get_name()
+            return [Source(item.name, BELOW, self._canvas(), name, (self.element,))]
         return [_source_of(item, self.element)]
 
     def _canvas(self) -> Rectangle:
         return 0, 0, self.image.get_width(), self.image.get_height()
 
     def _layers(self, item: Input) -> list[Source]:
-        layers = inputs.named(self.image, self.picks.get(item.name, ""), item)
+        text = self.picks.get(item.name, inputs.default_of(item))
+        if item.role == "picture" and text in ("", inputs.IMAGE):
+            return [Source(item.name, VISIBLE, self._canvas(), self.image.get_name())]
+        if item.role == "picture" and text == inputs.NOTHING:
+            return []
+        layers = inputs.named(self.image, text, item)
         if not layers and item.required:
             near = inputs.nearest(self.image, self.element or self.active)
             layers = [near] if near is not None else []
@@ -216,14 +218,21 @@ class _Finder:
         return [Source(item.name, SELECTION, area, tr("Selection"))]
 
     def _tags(self, item: Input) -> list[Source]:
-        found = tags.tagged(self.image, self.element)
-        if item.name in self.picks:
-            wanted = {word.strip() for word in self.picks[item.name].split(",")}
-            found = {tag: layers for tag, layers in found.items() if tag in wanted}
+        """The tags' areas; a layer that another input is filled from is none."""
+        taken = {
+            layer.get_id()
+            for other in self.operation.inputs
+            if inputs.takes_layers(other)
+            for source in self._layers(other)
+            for layer in source.items
+        }
+        text = self.picks.get(item.name, inputs.TAGS)
+        wanted = {word.strip() for word in text.split(",")}
         sources = []
-        for tag, layers in found.items():
+        for tag, layers in tags.tagged(self.image, self.element).items():
+            layers = [layer for layer in layers if layer.get_id() not in taken]
             place = _inside([rectangle_of(layer) for layer in layers], self._canvas())
-            if place is not None:
+            if place is not None and (text == inputs.TAGS or tag in wanted):
                 sources.append(Source(item.name, TAG, place, tag, tuple(layers)))
         return sources
 
@@ -234,6 +243,8 @@ def _source_of(item: Input, layer: Any) -> Source:
 
 def _inside(rectangles: Sequence[Rectangle], canvas: Rectangle) -> Rectangle | None:
     """What all of them cover together, cut at the canvas; None where that is nothing."""
+    if not rectangles:
+        return None
     left = max(canvas[0], min(r[0] for r in rectangles))
     top = max(canvas[1], min(r[1] for r in rectangles))
     right = min(canvas[0] + canvas[2], max(r[0] + r[2] for r in rectangles))
@@ -286,7 +297,7 @@ def _words(source: Source, item: Input, operation: Operation) -> str:
     if source.kind == BELOW:
         return tr("picture below %s") % size
     if source.kind == VISIBLE:
-        return tr("the image's size %s") % size
+        return tr("the image as it shows %s") % size
     if inputs.takes_layers(item):
         return f"{tr(item.label)} “{source.name}” {size}"
     word = tr("element “%s” %s") if item.role == "element" else tr("layer “%s” %s")

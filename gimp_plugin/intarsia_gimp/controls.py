@@ -186,7 +186,7 @@ class BindingControl:
         write: Callable[[dict[str, str]], str],
     ) -> None:
         self._argument, self._read, self._write = argument, read, write
-        self._shown: list[tuple[str, str, int]] = []
+        self._shown: list[tuple[str, str, str, int]] = []
         self._lists: dict[str, ClassList] = {}
         self._labels: Sequence[str] = ()
         self._none = text_label(
@@ -207,8 +207,8 @@ class BindingControl:
         for entry in self._lists.values():
             entry.offer(labels)
 
-    def look(self, found: Sequence[tuple[str, str, int]]) -> None:
-        """Show a row for each: (tag, what the artist reads, colour as 0xRRGGBBAA)."""
+    def look(self, found: Sequence[tuple[str, str, str, int]]) -> None:
+        """Show a row for each: (tag, its name, a hint, its colour as 0xRRGGBBAA)."""
         self._none.set_visible(not found)
         if list(found) == self._shown:
             return
@@ -216,14 +216,13 @@ class BindingControl:
         for child in self._grid.get_children():
             self._grid.remove(child)
         self._lists = {}
-        for index, (tag, words, colour) in enumerate(found):
+        for index, (tag, words, hint, colour) in enumerate(found):
             entry = ClassList(tr("Not used"), self._changed)
             entry.offer(self._labels)
             entry.widget.set_hexpand(True)
             name_for_readers(entry.entry, words)
-            label = Gtk.Label(label=words, xalign=0.0, ellipsize=Pango.EllipsizeMode.END)
-            label.set_max_width_chars(18)
-            label.set_tooltip_text(words)
+            label = Gtk.Label(label=words, xalign=0.0)
+            label.set_tooltip_text(hint)
             for column, widget in enumerate((swatch(colour), label, entry.widget)):
                 self._grid.attach(widget, column, index, 1, 1)
             self._lists[tag] = entry

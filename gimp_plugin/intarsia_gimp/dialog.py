@@ -37,6 +37,8 @@ from intarsia_gimp.trial import Trial
 from intarsia_gimp.work import Link, Run, in_background
 
 PICTURE_SIDE = 320
+SETTINGS_WIDTH = 380
+"""Room for sliders that can be aimed at."""
 SCRUB_MS = 40
 """While a slider is dragged, frames are shown at most this often."""
 IDLE, RUNNING, RESULT = "idle", "running", "result"
@@ -117,6 +119,7 @@ class OperationDialog:
         )
         self._reads = text_label(width=44)
         right = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=10)
+        right.set_size_request(SETTINGS_WIDTH, -1)
         right.pack_start(
             text_label(tr(self._operation.summary), dim=True, width=44), False, False, 0
         )

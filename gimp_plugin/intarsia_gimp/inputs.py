@@ -3,21 +3,25 @@
 A procedure's arguments are texts that survive GIMP's "last used" values and are easy to write in a
 script; the dialog writes the same texts.
 
-Layers: one per line, by name or as ``#ID`` with GIMP's number of the layer.
+Layers: one per line, by name or as ``#ID`` with GIMP's number of the layer. An optional picture may
+also be ``image`` (as it shows, the default) or ``none``.
 Area: ``selection`` (the default), ``none``, ``mask`` (the chosen layer's) or ``channel NAME``.
+Areas by colour tag, where nothing else says which: ``none`` (the default), ``tags`` or some tags
+with commas between.
 """
 
 from __future__ import annotations
 
-from typing import Any, Iterable, Iterator, Sequence
+from typing import Any, Iterator, Sequence
 
 from gi.repository import Gimp
 
 from intarsia_client.errors import InvalidRequest
-from intarsia_client.schema import Input, Operation
+from intarsia_client.schema import ClassBinding, Input, Operation
 from intarsia_gimp.texts import tr
 
 SELECTION, NOTHING, MASK, CHANNEL = "selection", "none", "mask", "channel "
+IMAGE, TAGS = "image", "tags"
 
 
 def has_element(operation: Operation) -> bool:
@@ -37,7 +41,7 @@ def uses_image(operation: Operation) -> bool:
 
 def takes_layers(item: Input) -> bool:
     """Whether the artist chooses layers for this input, beside the one that is active."""
-    if item.role == "element":
+    if item.role in ("picture", "element"):
         return not item.required
     return item.role in ("reference", "templates")
 
@@ -48,8 +52,23 @@ def takes_area(item: Input) -> bool:
 
 
 def chosen_inputs(operation: Operation) -> list[Input]:
-    """The inputs that have an argument of their own, in the declared order."""
-    return [item for item in operation.inputs if takes_layers(item) or takes_area(item)]
+    """The inputs that have an argument of their own, in the declared order.
+
+    Areas that a parameter gives classes to have none: those with a class are taken.
+    """
+    bound = {p.input for p in operation.parameters if isinstance(p, ClassBinding)}
+    return [
+        item
+        for item in operation.inputs
+        if takes_layers(item) or (item.role == "area" and item.name not in bound)
+    ]
+
+
+def default_of(item: Input) -> str:
+    """The text of an input that nobody chose anything for."""
+    if item.role == "area":
+        return NOTHING if item.several else SELECTION
+    return IMAGE if item.role == "picture" else ""
 
 
 # --- layers ---------------------------------------------------------------------------------------
@@ -60,16 +79,18 @@ def layers_of(image: Any) -> list[Any]:
     return list(_walk(image.get_layers())) if image is not None else []
 
 
-def written(image: Any, layers: Iterable[Any]) -> str:
-    """The layers as a text: by name where that is enough, else by number."""
-    names = [layer.get_name() for layer in layers_of(image)]
+def written(image: Any) -> list[tuple[str, Any]]:
+    """Every layer with the word that means it: its name where that is enough, else its number."""
+    layers = layers_of(image)
+    names = [layer.get_name() for layer in layers]
 
-    def word(layer: Any) -> str:
-        name = layer.get_name()
+    def word(layer: Any, name: str) -> str:
         plain = name == name.strip() and name.isprintable() and not name.startswith("#")
-        return name if plain and names.count(name) == 1 else f"#{layer.get_id()}"
+        if plain and names.count(name) == 1 and name not in (IMAGE, NOTHING):
+            return name
+        return f"#{layer.get_id()}"
 
-    return "\n".join(word(layer) for layer in layers)
+    return [(word(layer, name), layer) for layer, name in zip(layers, names)]
 
 
 def named(image: Any, text: str, item: Input) -> list[Any]:

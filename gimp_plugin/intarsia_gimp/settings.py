@@ -137,8 +137,9 @@ class Settings:
         if item.role == "area":
             control: Any = controls.ListControl(argument)
             row = self._labelled(item, control, tr(item.help))
+            row.show_all()
             row.set_no_show_all(True)
-            self._on_look.append(lambda *found: self._offer_areas(control, row, *found))
+            self._on_look.append(lambda *found: self._offer_areas(control, item, row, *found))
             return row
         if item.several:
             control = controls.LayersControl(argument)
@@ -181,35 +182,46 @@ class Settings:
             name = argument_name(parameter.name)
             self._config.set_property(name, tags.as_text(binding))
 
-    def _tag_rows(self, element: Any) -> list[tuple[str, str, int]]:
+    def _tag_rows(self, element: Any) -> list[tuple[str, str, str, int]]:
         found = tags.tagged(self._image, element) if self._image is not None else {}
         return [
-            (
-                tag,
-                "{}: {}".format(tags.name_of(tag), ", ".join(x.get_name() for x in layers)),
-                colour,
-            )
+            (tag, tags.name_of(tag), ", ".join(x.get_name() for x in layers), tags.SWATCHES[tag])
             for tag, layers in found.items()
-            for colour in [tags.SWATCHES[tag]]
         ]
 
-    def _offer_areas(self, control: Any, row: Any, active: Any, element: Any) -> None:
-        options = inputs.area_options(self._image, element or active)
+    def _offer_areas(self, control: Any, item: Input, row: Any, active: Any, element: Any) -> None:
+        """The row is there where there is a choice: more than the selection, or some tags."""
+        if item.several:
+            found = tags.tagged(self._image, element) if self._image is not None else {}
+            names = ", ".join(tags.name_of(tag) for tag in found)
+            options = [(inputs.NOTHING, tr("None"))]
+            options += [(inputs.TAGS, tr("Color tags: %s") % names)] if found else []
+            row.set_visible(len(options) > 1)
+        else:
+            options = inputs.area_options(self._image, element or active)
+            row.set_visible(len(options) > 2)
         control.offer(options, keep_unknown=False)
-        row.set_no_show_all(False)
-        row.show_all()
-        row.set_visible(len(options) > 2)  # more than the selection and none
 
     def _offer_layers(self, control: Any, item: Input, active: Any, element: Any) -> None:
-        skipped = [layer.get_id() for layer in (active, element) if layer is not None]
-        layers = [x for x in inputs.layers_of(self._image) if x.get_id() not in skipped]
-        choices = [(inputs.written(self._image, [x]), _layer_label(x)) for x in layers]
+        layers = inputs.written(self._image)
+        if item.role == "picture":
+            first = [(inputs.IMAGE, tr("The image as it shows"))] if self._image else []
+            choices = [*first, *_labelled_layers(layers), (inputs.NOTHING, tr("None"))]
+            control.offer(choices, keep_unknown=False)
+            return
+        if element is not None:
+            skipped = (active.get_id(), element.get_id())
+            layers = [(word, layer) for word, layer in layers if layer.get_id() not in skipped]
         near = inputs.nearest(self._image, element or active) if item.required else None
         default = tr("Nearest layer: “%s”") % near.get_name() if near is not None else tr("None")
         if item.several:
-            control.offer(choices, default if near is not None else "")
+            control.offer(_labelled_layers(layers), default if near is not None else "")
         else:
-            control.offer([("", default), *choices], keep_unknown=False)
+            control.offer([("", default), *_labelled_layers(layers)], keep_unknown=False)
+
+
+def _labelled_layers(layers: list[tuple[str, Any]]) -> list[tuple[str, str]]:
+    return [(word, _layer_label(layer)) for word, layer in layers]
 
 
 def _reader(parameter: ClassBinding) -> Callable[[str], dict[str, str]]:

@@ -39,7 +39,7 @@ class LoadedModel:
     title: str
     generator: Generator
     fingerprint: str
-    """SHA-256 of the generator's own tensors: which latents are its, whatever networks are added."""
+    """SHA-256 of the generator's own tensors: its latents stay when networks are added."""
 
     @property
     def device(self) -> torch.device:

@@ -24,6 +24,7 @@ from intarsia_daemon.pixels import (
     layer_from_tensors,
     thumbnail,
 )
+from intarsia_daemon.training_pace import Pace
 from intarsia_models.checkpoints import remove_checkpoints
 from intarsia_models.single_image.cost import expected_fine_tune_seconds, expected_seconds
 from intarsia_models.single_image.fine_tuning import fine_tune as fine_tune_model
@@ -236,7 +237,7 @@ class _Work:
         self.context = context
         self.image_hash = image_hash(placed.target)
         self._previewed = float("-inf")
-        self._began: tuple[float, float] | None = None
+        self._pace: Pace | None = None
 
     def model(self, reuse: str) -> tuple[_Model, list[str]]:
         """The model of this picture, and what the artist should know about it."""
@@ -263,7 +264,7 @@ class _Work:
         height, width = self.placed.target.shape[-2:]
         expected = _tuning_seconds(self.settings, height, width, context)
         context.require_training(expected)
-        folder, self._began = context.folder / "fine-tuning", None
+        folder, self._pace = context.folder / "fine-tuning", None
         with context.phase("fine-tune"):
             tuned = fine_tune_model(
                 trained,
@@ -315,17 +316,15 @@ class _Work:
             shown = progress.preview(self.placed.naive).float().cpu()
             preview = layer_from_tensors(stage, shown, like=self.placed.picture)
         done = progress.fraction
-        if self._began is None:
-            self._began = (self.context.clock(), done)  # a resumed training does not start at 0
-        began, first = self._began
-        pace = (self.context.clock() - began) / (done - first) if done - first > 0.03 else expected
+        if self._pace is None:
+            self._pace = Pace(self.context, expected)
         self.context.progress(
             stage,
             round(done * STEPS),
             STEPS,
             numbers=progress.losses,
             preview=preview,
-            seconds_left=(1 - done) * pace,
+            seconds_left=self._pace.seconds_left(done),
         )
 
     def _store(self, trained: TrainedModel, wanted: str, title: str) -> _Model:

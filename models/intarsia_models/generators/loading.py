@@ -48,6 +48,7 @@ class Conversion:
     source_format: str
 
 
+@torch.inference_mode(False)  # weights made inside of it could never get gradients
 def load_generator(
     path: str | Path,
     *,

@@ -1,4 +1,5 @@
-"""Write what follows from the declarations: catalog.json and docs/operations.md.
+"""Write what follows from declarations and shipped models: catalog.json, packs.json and
+docs/operations.md.
 
 ``python tools/generate.py`` writes them, ``--check`` only looks and fails if one is stale.
 """
@@ -11,12 +12,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from intarsia_client.schema import Choice, Operation, Parameter, Scalar, Whole
+from intarsia_client.schema import Choice, ClassBinding, Operation, Parameter, Toggle
 from intarsia_daemon.cli.operations import allowed, written
+from intarsia_daemon.cli.train import TRAINING
+from intarsia_daemon.model_store import ModelStore
 from intarsia_daemon.operation import known_operations
+from intarsia_daemon.packs import packs_folder
 
 ROOT = Path(__file__).resolve().parent.parent
 CATALOG = Path("backend/intarsia_client/catalog.json")
+PACKS = Path("backend/intarsia_client/packs.json")
 PAGE = Path("docs/operations.md")
 
 _HEAD = """\
@@ -36,10 +41,29 @@ _ROLES = {
 }
 
 
+_NONE = "empty"
+
+
 def catalog(operations: Sequence[Operation]) -> str:
     """catalog.json: what clients read when no engine runs."""
     data = {"operations": [operation.to_dict() for operation in operations]}
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+
+
+def packs(folder: Path) -> str:
+    """packs.json: the models that ship; every byte of them is checked on the way.
+
+    Raises:
+        IntarsiaError: One is damaged.
+    """
+    store = ModelStore(folder / "none", packs=folder)
+    found = []
+    for entry in store.list():
+        store.verify(entry["id"])
+        fields = ("id", "title", "family", "resolution", "num_classes", "capabilities")
+        pack = {name: entry[name] for name in fields}
+        found.append({**pack, "labels": store.labels(entry["id"])})
+    return json.dumps({"packs": found}, indent=1, ensure_ascii=False) + "\n"
 
 
 def page(operations: Sequence[Operation]) -> str:
@@ -58,24 +82,41 @@ def _section(operation: Operation) -> str:
     lines += ["", "| input | | what |", "|---|---|---|"]
     for item in operation.inputs:
         optional = "" if item.required else ", optional"
-        lines.append(f"| `{item.name}`{optional} | {_ROLES[item.role]} | {_cell(item.help)} |")
+        several = ", several" if item.several else ""
+        lines.append(
+            f"| `{item.name}`{optional}{several} | {_ROLES[item.role]} | {_cell(item.help)} |"
+        )
     lines += ["", "| parameter | values | default | what |", "|---|---|---|---|"]
     for parameter in operation.parameters:
         lines.append(
-            f"| `{parameter.name}` | {_values(parameter)} | {written(parameter.default)} "
+            f"| `{parameter.name}` | {_values(parameter)} | {written(parameter.default) or _NONE} "
             f"| **{parameter.label}.** {_cell(_help(parameter))} |"
         )
-    inputs = " ".join(f"--input {i.name}={i.name}.png" for i in operation.inputs if i.required)
-    lines += ["", "```", f"intarsia run {operation.id} {inputs} --out result.png", "```", ""]
+    lines += ["", "```", *_examples(operation), "```", ""]
     return "\n".join(lines)
+
+
+def _examples(operation: Operation) -> list[str]:
+    """How it is called; an operation that names several areas is shown with two."""
+    words = ["intarsia run", operation.id]
+    words += [f"--input {i.name}={i.name}.png" for i in operation.inputs if i.required]
+    if operation.id.startswith(TRAINING):
+        words = ["intarsia train", operation.id[len(TRAINING) :].replace("_", "-")]
+        return [" ".join([*words, "--data FOLDER"])]
+    examples = [" ".join([*words, "--out result.png"])]
+    for binding in (p for p in operation.parameters if isinstance(p, ClassBinding)):
+        named = [f"--input {binding.input}:{name}={name}.png" for name in ("blue", "green")]
+        chosen = f'--set {binding.name}="blue=CLASS, green=CLASS"'
+        examples.append(" ".join([*words, *named, chosen, "--out result.png"]))
+    return examples
 
 
 def _values(parameter: Parameter) -> str:
     if isinstance(parameter, Choice):
         return ", ".join(f"`{value}`" for value in parameter.values())
-    if isinstance(parameter, (Scalar, Whole)):
-        return allowed(parameter)
-    return "`true`, `false`"
+    if isinstance(parameter, Toggle):
+        return "`true`, `false`"
+    return allowed(parameter)
 
 
 def _help(parameter: Parameter) -> str:
@@ -97,10 +138,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="only look")
     parser.add_argument("--root", type=Path, default=ROOT, help="the tree to write to")
+    parser.add_argument("--packs", type=Path, default=packs_folder(), help="the models that ship")
     options = parser.parse_args(arguments)
     operations = [registered.declaration for registered in known_operations().values()]
     stale = []
-    for path, text in ((CATALOG, catalog(operations)), (PAGE, page(operations))):
+    for path, text in (
+        (CATALOG, catalog(operations)),
+        (PACKS, packs(options.packs)),
+        (PAGE, page(operations)),
+    ):
         target = options.root / path
         if target.is_file() and target.read_text("utf-8") == text:
             continue
@@ -111,7 +157,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"wrote {path}")
     if options.check and stale:
         print(
-            f'{" and ".join(stale)} do not fit the declarations: run "make docs".', file=sys.stderr
+            f'{" and ".join(stale)} do not fit what they are made from: run "make docs".',
+            file=sys.stderr,
         )
         return 1
     return 0

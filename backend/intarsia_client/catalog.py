@@ -1,7 +1,8 @@
-"""The operations this release shipped with, readable with no engine running.
+"""The operations and models this release shipped with, readable with no engine running.
 
 GIMP asks for procedures and Krita draws its list before any engine runs. ``catalog.json`` beside
-this file is generated from the declarations: ``{"operations": [Operation.to_dict(), …]}``.
+this file is generated from the declarations: ``{"operations": [Operation.to_dict(), …]}``, and
+``packs.json`` from the models: ``{"packs": [{…}, …]}``, see `packs`.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import Operation
@@ -43,6 +45,23 @@ def operation(name: str) -> Operation:
     return known[name]
 
 
+def packs() -> list[dict[str, Any]]:
+    """The models that ship, the best first, so that class lists show with no engine running.
+
+    Returns:
+        For each ``id, title, family, resolution, num_classes, capabilities, labels``, as in
+        `Client.models` and `Client.labels`, which also know the user's own.
+
+    Raises:
+        InvalidRequest: The list is missing or broken.
+    """
+    path = Path(__file__).with_name("packs.json")
+    try:
+        return [dict(pack) for pack in json.loads(path.read_text("utf-8"))["packs"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _unreadable("models", path, error) from None
+
+
 def _read(path: Path) -> dict[str, Operation]:
     try:
         declared = json.loads(path.read_text("utf-8"))["operations"]
@@ -50,9 +69,13 @@ def _read(path: Path) -> dict[str, Operation]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, InvalidRequest):
             raise
-        raise InvalidRequest(
-            f"The list of operations in {path} cannot be read ({error!r}).",
-            value=str(path),
-            remedy='Install this plug-in again: run "intarsia plugins install".',
-        ) from None
+        raise _unreadable("operations", path, error) from None
     return {item.id: item for item in found}
+
+
+def _unreadable(what: str, path: Path, error: Exception) -> InvalidRequest:
+    return InvalidRequest(
+        f"The list of {what} in {path} cannot be read ({error!r}).",
+        value=str(path),
+        remedy='Install this plug-in again: run "intarsia plugins install".',
+    )

@@ -20,7 +20,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from intarsia_client.errors import InvalidRequest
-from intarsia_client.schema import ROLES, Input, Operation, Parameter
+from intarsia_client.schema import (
+    ROLES,
+    ClassBinding,
+    ClassName,
+    Input,
+    ModelRef,
+    Operation,
+    Parameter,
+)
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,8 @@ def operation(
 
     Raises:
         TypeError: The function's arguments are not exactly inputs + parameters + ``context``, it
-            has no docstring, or a role is unknown.
+            has no docstring, a role is unknown, or a parameter names another or an input that is
+            not there.
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -65,6 +74,7 @@ def operation(
         for item in inputs:
             if item.role not in ROLES:
                 raise TypeError(f"{name}: {item.name} has the role {item.role!r}, not of {ROLES}.")
+        _check_references(name, inputs, parameters)
         summary = (inspect.getdoc(function) or "").split("\n", 1)[0]
         if not summary:
             raise TypeError(f"{name}: artists read its docstring's first line; it has none.")
@@ -84,6 +94,17 @@ def operation(
         return function
 
     return register
+
+
+def _check_references(name: str, inputs: Sequence[Input], parameters: Sequence[Parameter]) -> None:
+    """Class parameters name the model whose classes they mean, bindings also their areas."""
+    models = [p.name for p in parameters if isinstance(p, ModelRef)]
+    areas = [i.name for i in inputs if i.role == "area" and i.several]
+    for item in parameters:
+        if isinstance(item, (ClassName, ClassBinding)) and item.model not in models:
+            raise TypeError(f"{name}: {item.name} names the model {item.model!r}, not of {models}.")
+        if isinstance(item, ClassBinding) and item.input not in areas:
+            raise TypeError(f"{name}: {item.name} names the areas {item.input!r}, not of {areas}.")
 
 
 def known_operations() -> Mapping[str, Registered]:

@@ -19,6 +19,7 @@ COMMANDS = {
     "demo": "engine:demo",
     "serve": "engine:serve",
     "run": "run:run",
+    "train": "train:train",
     "batch": "batch:batch",
     "operations": "operations:operations",
     "models": "models:models",

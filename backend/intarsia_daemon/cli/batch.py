@@ -149,7 +149,8 @@ class Runner:
     def _make(self, unit: Unit, entry: dict[str, Any]) -> None:
         started = time.monotonic()
         wishes = self._plan.wishes(unit.file)
-        sources = SourceReader().read_all(self._plan.operation, wishes)
+        plan = self._plan
+        sources = SourceReader().read_all(plan.operation, wishes, plan.parameters)
         request = Request(self._plan.operation, self._plan.parameters, self._plan.seed, wishes)
         job = submit(self._client, request, sources, priority="batch")
         result = job.wait(

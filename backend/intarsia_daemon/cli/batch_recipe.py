@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from intarsia_client import catalog
 from intarsia_client.errors import InvalidRequest
-from intarsia_client.schema import MAX_SEED, Operation
+from intarsia_client.schema import MAX_SEED, Folder, Operation
 from intarsia_daemon import recipes
+from intarsia_daemon.cli.models import named_models
 from intarsia_daemon.cli.outputs import SUFFIXES, write_whole
-from intarsia_daemon.cli.sources import Wish, split_layer
+from intarsia_daemon.cli.sources import Wish, split_layer, wish_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,7 +38,8 @@ class BatchRecipe:
     parameters: dict[str, Any]
     seed: int
     each: dict[str, str]
-    """Which input takes the file, and which layer of it (empty: the flat picture)."""
+    """Which input (``ROLE`` or ``ROLE:NAME``) takes the file, and which layer of it (empty: the
+    flat picture)."""
     fixed: list[Wish]
     places: dict[str, tuple[int, int]]
     name: str = "{stem}-{operation}.png"
@@ -45,8 +48,8 @@ class BatchRecipe:
 
     def wishes(self, file: Path) -> list[Wish]:
         """The inputs for one file."""
-        given = [Wish(name, file, layer) for name, layer in self.each.items()] + self.fixed
-        return [Wish(w.input, w.path, w.layer, self.places.get(w.input)) for w in given]
+        given = [wish_of(key, file, layer) for key, layer in self.each.items()] + self.fixed
+        return [replace(w, place=self.places.get(w.key, self.places.get(w.input))) for w in given]
 
     def output_name(self, file: Path, index: int) -> str:
         """The output's file name for the ``index``-th file (from 1)."""
@@ -93,22 +96,24 @@ def read_batch_recipe(path: Path) -> BatchRecipe:
 def _build(data: Mapping[str, Any], folder: Path) -> BatchRecipe:
     _known(data, _KEYS, "recipe")
     operation = catalog.operation(str(_typed(data, "operation", str, None)))
-    parameters = _typed(data, "parameters", dict, {})
+    parameters = _whole_paths(operation, _typed(data, "parameters", dict, {}), folder)
     fixed: list[Wish] = []
-    for name, value in _typed(data, "inputs", dict, {}).items():
+    for name, value in _by_key(_typed(data, "inputs", dict, {})).items():
         for text in value if isinstance(value, list) else [value]:
             if not isinstance(text, str):
                 raise _wrong(f"The input {name!r} must name a file, got {text!r}.", text)
             file, layer = split_layer(str(folder / text))
             if not file.exists():
                 raise _wrong(f"The input {name!r} names {file}, which does not exist.", str(file))
-            fixed.append(Wish(name, file, layer))
+            fixed.append(wish_of(name, file, layer))
     each = _each(data, operation)
-    given = [*each, *(wish.input for wish in fixed)]
-    both = sorted(set(each) & {wish.input for wish in fixed})
+    wishes = [*(wish_of(key, Path(), "") for key in each), *fixed]
+    given = [wish.input for wish in wishes]
+    both = sorted(set(each) & {wish.key for wish in fixed})
     if both:
         raise _wrong(f"{both[0]!r} stands in each and in [inputs].", both[0])
-    places = _places(_typed(data, "place", dict, {}), given)
+    keys = {key for wish in wishes for key in (wish.input, wish.key)}
+    places = _places(_typed(data, "place", dict, {}), keys)
     seed = _typed(data, "seed", int, 0)
     if not 0 <= seed <= MAX_SEED:
         raise _wrong(f"seed must lie in [0, {MAX_SEED}], got {seed}.", seed)
@@ -116,7 +121,7 @@ def _build(data: Mapping[str, Any], folder: Path) -> BatchRecipe:
     _known(output, _OUTPUT_KEYS, "[output]")
     recipe = BatchRecipe(
         operation=operation,
-        parameters=operation.check(given, parameters),
+        parameters=named_models(operation, operation.check(given, parameters)),
         seed=seed,
         each=each,
         fixed=fixed,
@@ -127,8 +132,32 @@ def _build(data: Mapping[str, Any], folder: Path) -> BatchRecipe:
     _check_name(recipe)
     for wish in fixed:
         if wish.path.is_file():
-            recipe.fixed_hashes[f"{wish.input}#{wish.layer}"] = file_hash(wish.path)
+            key = f"{wish.key}#{wish.layer}"
+            if key in recipe.fixed_hashes:  # one of several
+                key += f"@{len(recipe.fixed_hashes)}"
+            recipe.fixed_hashes[key] = file_hash(wish.path)
     return recipe
+
+
+def _by_key(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A table of inputs by ``ROLE`` or ``ROLE:NAME``; ``ROLE = {NAME = …}`` is another spelling."""
+    found: dict[str, Any] = {}
+    for role, value in table.items():
+        named = value.items() if isinstance(value, dict) else [("", value)]
+        found.update((f"{role}:{name}" if name else role, item) for name, item in named)
+    return found
+
+
+def _whole_paths(
+    operation: Operation, parameters: Mapping[str, Any], folder: Path
+) -> dict[str, Any]:
+    """Folders are named from the recipe's own one, as files are."""
+    found = dict(parameters)
+    for parameter in operation.parameters:
+        value = found.get(parameter.name)
+        if isinstance(parameter, Folder) and isinstance(value, str) and value:
+            found[parameter.name] = os.path.abspath(folder / Path(value).expanduser())
+    return found
 
 
 def _each(data: Mapping[str, Any], operation: Operation) -> dict[str, str]:
@@ -137,14 +166,17 @@ def _each(data: Mapping[str, Any], operation: Operation) -> dict[str, str]:
     each = data.get("each", first)
     if isinstance(each, str):
         each = {each: ""}
-    if not isinstance(each, dict) or not each or not all(isinstance(v, str) for v in each.values()):
-        raise _wrong("each must be an input's name, or a table from inputs to layers.", each)
+    each = _by_key(each) if isinstance(each, dict) else {}
+    if not each or not all(isinstance(v, str) for v in each.values()):
+        raise _wrong(
+            "each must be an input's name, or a table from inputs to layers.", data.get("each")
+        )
     for name in each:
-        operation.input(name)
+        operation.input(wish_of(name, Path(), "").input)
     return {name: layer.removeprefix("#") for name, layer in each.items()}
 
 
-def _places(data: Mapping[str, Any], given: Sequence[str]) -> dict[str, tuple[int, int]]:
+def _places(data: Mapping[str, Any], given: Collection[str]) -> dict[str, tuple[int, int]]:
     places = {}
     for name, value in data.items():
         if name not in given:

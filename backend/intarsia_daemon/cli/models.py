@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,18 @@ import click
 
 from intarsia_client.endpoint import Endpoint, home
 from intarsia_client.errors import EngineError, IntarsiaError, InvalidRequest
+from intarsia_client.schema import ModelRef, Operation
 from intarsia_client.wording import duration
 from intarsia_daemon.cli import exit_codes
 from intarsia_daemon.cli.terminal import print_object, print_table
 from intarsia_daemon.model_import import import_model
 from intarsia_daemon.model_store import ModelStore
+from intarsia_daemon.packs import packs_folder
 
 
 def store() -> ModelStore:
     """The models of this user."""
-    return ModelStore(home() / "models")
+    return ModelStore(home() / "models", packs=packs_folder())
 
 
 @click.group()
@@ -146,6 +149,31 @@ def find_model(beginning: str) -> str:
         value=beginning,
         remedy=f"There are: {', '.join(hits or known)}." if known else "There are no models yet.",
     )
+
+
+def named_models(operation: Operation, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters with every model by its id: the beginning of an id or a title will do.
+
+    A name that fits no model here is left as it is; the engine may know it.
+
+    Raises:
+        InvalidRequest: Several models are meant.
+    """
+    found = dict(parameters)
+    wanted = [p.name for p in operation.parameters if isinstance(p, ModelRef) and found[p.name]]
+    entries = store().list() if wanted else []
+    for name in wanted:
+        text = found[name]
+        hits = [item["id"] for item in entries if text in (item["id"], item["title"])]
+        hits = hits or [item["id"] for item in entries if item["id"].startswith(text)]
+        if len(hits) > 1:
+            raise InvalidRequest(
+                f"Several models are meant with {text!r}.",
+                value=text,
+                remedy=f"Say which: {', '.join(hits)}.",
+            )
+        found[name] = hits[0] if hits else text
+    return found
 
 
 def size_text(count: int) -> str:

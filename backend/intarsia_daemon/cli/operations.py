@@ -28,8 +28,12 @@ def operations(name: str | None, as_json: bool) -> None:
             )
         click.echo("\nInputs (--input NAME=FILE[#LAYER]):")
         for item in operation.inputs:
-            optional = "" if item.required else " (optional)"
-            click.echo(f"  {item.name}{optional}: {item.label}. {item.help}")
+            marks = [
+                *([] if item.required else ["optional"]),
+                *(["may be given several times"] if item.several else []),
+            ]
+            note = f" ({', '.join(marks)})" if marks else ""
+            click.echo(f"  {item.name}{note}: {item.label}. {item.help}")
         click.echo("\nParameters (--set NAME=VALUE):")
         for parameter in operation.parameters:
             click.echo(f"  {parameter.name} = {written(parameter.default)}   {allowed(parameter)}")
@@ -42,6 +46,16 @@ def operations(name: str | None, as_json: bool) -> None:
     print_table(("name", "what it does"), [(op.id, op.summary) for op in known.values()])
 
 
+_ALLOWED = {
+    "toggle": "true | false",
+    "model": "a model's id; empty: the best there is",
+    "class": "a class's name or number",
+    "classes": "AREA=CLASS, AREA=CLASS, …",
+    "text": "a text",
+    "folder": "a folder",
+}
+
+
 def allowed(parameter: Any) -> str:
     """The values a parameter takes, as a person writes them."""
     if parameter.kind in ("scalar", "whole"):
@@ -49,11 +63,13 @@ def allowed(parameter: Any) -> str:
         return f"{parameter.minimum:g} to {parameter.maximum:g}{unit}"
     if parameter.kind == "choice":
         return " | ".join(parameter.values())
-    return "true | false"
+    return _ALLOWED[parameter.kind]
 
 
 def written(value: Any) -> str:
     """A default as it is written after ``--set NAME=``."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, dict):
+        return ", ".join(f"{name}={wanted}" for name, wanted in value.items())
     return f"{value:g}" if isinstance(value, float) else str(value)

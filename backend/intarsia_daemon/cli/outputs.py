@@ -88,6 +88,64 @@ def write_output(
     return Written(path, scene.notes)
 
 
+def check_frames_folder(folder: Path) -> None:
+    """Check before anything runs where frames are to go.
+
+    Raises:
+        InvalidRequest: It is a file, or lies where nothing can be made.
+    """
+    parent = folder if folder.exists() else folder.parent
+    if not parent.is_dir() or not os.access(parent, os.W_OK):
+        raise InvalidRequest(
+            f"{folder} is no folder that frames can be written to.",
+            value=str(folder),
+            remedy="Name a folder, or a new one inside a folder that is there.",
+        )
+
+
+def write_frames(
+    folder: Path,
+    stem: str,
+    operation: Operation,
+    sources: Sequence[Source],
+    result: Result,
+    *,
+    layers_only: bool = False,
+) -> list[Path]:
+    """Write the picture at every amount that was computed, the result's own amount included.
+
+    Args:
+        folder: Made where it is missing.
+        stem: How the files' names begin; ``-AMOUNT.png`` follows, and the layer's number before
+            it where several layers have frames.
+        operation: As in `write_output`.
+        sources: As in `write_output`.
+        result: What the engine gave back.
+        layers_only: As in `write_output`.
+
+    Returns:
+        The files, by layer and amount.
+
+    Raises:
+        OSError: The disk is full, or the folder cannot be written.
+    """
+    written = []
+    numbers = sorted({frame.frame_of for frame in result.frames if frame.frame_of is not None})
+    for number in numbers:
+        whole = result.layers[number]
+        amounts = [frame for frame in result.frames if frame.frame_of == number]
+        amounts += [whole] if whole.amount is not None else []
+        for frame in sorted(amounts, key=lambda item: item.amount or 0.0):
+            layers = tuple(frame if i == number else x for i, x in enumerate(result.layers))
+            middle = f"-{number + 1}" if len(numbers) > 1 else ""
+            path = folder / f"{stem}{middle}-{frame.amount:.3f}.png"
+            folder.mkdir(exist_ok=True)
+            shown = replace(result, layers=layers)
+            write_output(path, operation, sources, shown, layers_only=layers_only)
+            written.append(path)
+    return written
+
+
 def write_whole(path: Path, data: bytes) -> None:
     """Write a file beside its place, flush it to the disk, and move it there."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -15,7 +15,14 @@ from intarsia_client.client import Client
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import MAX_SEED, Operation, Result
 from intarsia_daemon import recipes
-from intarsia_daemon.cli.outputs import check_target, write_output
+from intarsia_daemon.cli.models import named_models
+from intarsia_daemon.cli.operations import written
+from intarsia_daemon.cli.outputs import (
+    check_frames_folder,
+    check_target,
+    write_frames,
+    write_output,
+)
 from intarsia_daemon.cli.sources import Source, SourceReader, Wish, parse_wish
 from intarsia_daemon.cli.terminal import ProgressLines, cancelling, print_object
 
@@ -36,8 +43,8 @@ class Request:
     "--input",
     "inputs",
     multiple=True,
-    metavar="ROLE=FILE[#LAYER]",
-    help="A picture, or a layer of one.",
+    metavar="ROLE[:NAME]=FILE[#LAYER]",
+    help="A picture, or a layer of one; NAME tells several areas apart.",
 )
 @click.option(
     "--place", "places", multiple=True, metavar="ROLE=X,Y", help="Where an input's corner goes."
@@ -56,6 +63,11 @@ class Request:
     type=click.Path(path_type=Path),
     help="Repeat the recipe in this .json, .png or .ora; --set and --seed change it.",
 )
+@click.option(
+    "--frames",
+    type=click.Path(path_type=Path),
+    help="Also write the picture at every amount that was computed, into this folder.",
+)
 @click.option("--layers-only", is_flag=True, help="Write the result's own layers and nothing else.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def run(
@@ -66,19 +78,24 @@ def run(
     seed: int | None,
     out: Path,
     recipe: Path | None,
+    frames: Path | None,
     layers_only: bool,
     as_json: bool,
 ) -> None:
     """Run OPERATION and write a new picture.
 
     Inputs are PNG, JPEG, TIFF, WebP, or layered .ora, .kra and .psd files: FILE#LAYER takes one
-    layer (FILE#Group/Layer inside a group, FILE#below:LAYER everything under it).
+    layer (FILE#Group/Layer inside a group, FILE#below:LAYER everything under it). Where an
+    operation takes several areas and none is given, the picture's layers with a colour label are
+    the areas.
     """
     started = time.monotonic()
     earlier = recipes.read_recipe(recipe) if recipe is not None else {}
     request = build_request(operation, earlier, inputs, places, settings, seed)
     check_target(out, [wish.path for wish in request.wishes])
-    sources = SourceReader().read_all(request.operation, request.wishes)
+    if frames is not None:
+        check_frames_folder(frames)
+    sources = SourceReader().read_all(request.operation, request.wishes, request.parameters)
     seconds = {"reading": time.monotonic() - started}
     with (
         cancelling() as stop,
@@ -88,18 +105,27 @@ def run(
         job = submit(client, request, sources)
         result = job.wait(on_progress=lines.update, should_cancel=stop)
     writing = time.monotonic()
-    written = write_output(out, request.operation, sources, result, layers_only=layers_only)
+    saved = write_output(out, request.operation, sources, result, layers_only=layers_only)
+    outputs = [out]
+    if frames is not None:
+        outputs += write_frames(
+            frames, out.stem, request.operation, sources, result, layers_only=layers_only
+        )
     seconds.update(result.seconds)
     seconds["writing"] = time.monotonic() - writing
     seconds["all"] = time.monotonic() - started
     notes = [note for source in sources for note in source.notes]
-    notes += [*result.notes, *written.notes, *changed_inputs(earlier, result)]
+    notes += [*result.notes, *saved.notes, *changed_inputs(earlier, result)]
+    if frames is not None and len(outputs) == 1:
+        notes.append(f"{request.operation.title} brought no frames, so {frames} has none.")
     if as_json:
-        print_object(describe([out], result, seconds, notes))
+        print_object(describe(outputs, result, seconds, notes))
         return
     for note in notes:
         click.echo(f"Note: {note}", err=True)
     click.echo(f"{out}  ({seconds['all']:.1f} s)")
+    if len(outputs) > 1:
+        click.echo(f"{frames}  ({len(outputs) - 1} frames)")
 
 
 def build_request(
@@ -115,7 +141,7 @@ def build_request(
     Args:
         name: The operation, or None to take the recipe's.
         earlier: A recipe to repeat, or an empty one.
-        inputs: ``ROLE=FILE[#LAYER]`` each.
+        inputs: ``ROLE[:NAME]=FILE[#LAYER]`` each.
         places: ``ROLE=X,Y`` each.
         settings: ``NAME=VALUE`` each.
         seed: None takes the recipe's, or 0.
@@ -132,7 +158,7 @@ def build_request(
     if earlier and earlier.get("operation") == operation.id:
         parameters.update(earlier.get("parameters") or {})
     first = operation.parameters[0] if operation.parameters else None
-    example = f"{first.name}={first.default}" if first is not None else ""
+    example = f"{first.name}={written(first.default) or '…'}" if first is not None else ""
     for text in settings:
         key, equals, value = text.partition("=")
         if not equals:
@@ -144,6 +170,7 @@ def build_request(
         parameters[key.strip()] = operation.parameter(key.strip()).parse(value)
     wishes = _place([parse_wish(text) for text in inputs], places)
     checked = operation.check([wish.input for wish in wishes], parameters)
+    checked = named_models(operation, checked)
     if seed is None:
         seed = int(earlier.get("seed") or 0)
     return Request(operation, checked, seed, wishes)
@@ -183,14 +210,17 @@ def describe(
 def changed_inputs(earlier: Mapping[str, Any], result: Result) -> list[str]:
     """Notes about inputs whose pixels are not those of the recipe that is repeated."""
 
-    def hashes(recipe: Mapping[str, Any]) -> dict[str, Any]:
-        return {str(i.get("input")): i.get("sha256") for i in recipe.get("inputs") or []}
+    def hashes(recipe: Mapping[str, Any]) -> dict[str, list[Any]]:
+        found: dict[str, list[Any]] = {}
+        for item in recipe.get("inputs") or []:
+            found.setdefault(str(item.get("input")), []).append(item.get("sha256"))
+        return found
 
     before, now = hashes(earlier), hashes(result.recipe)
     return [
         f"The input {name!r} has other pixels than in the recipe."
         for name in now
-        if name in before and before[name] != now[name]
+        if name in before and sorted(map(str, before[name])) != sorted(map(str, now[name]))
     ]
 
 
@@ -205,11 +235,11 @@ def _place(wishes: list[Wish], places: Sequence[str]) -> list[Wish]:
                 value=text,
                 remedy="For example: --place element=120,-40.",
             ) from None
-        if name not in [wish.input for wish in wishes]:
+        if not any(name in (wish.input, wish.key) for wish in wishes):
             raise InvalidRequest(
                 f"--place names {name!r}, which is no given input.",
                 value=name,
-                remedy=f"Given are: {', '.join(wish.input for wish in wishes) or 'none'}.",
+                remedy=f"Given are: {', '.join(wish.key for wish in wishes) or 'none'}.",
             )
-        wishes = [replace(w, place=(x, y)) if w.input == name else w for w in wishes]
+        wishes = [replace(w, place=(x, y)) if name in (w.input, w.key) else w for w in wishes]
     return wishes

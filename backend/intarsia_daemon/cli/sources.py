@@ -1,16 +1,23 @@
-"""``ROLE=FILE[#LAYER]``: from the command line's words to pixels for the engine."""
+"""``ROLE[:NAME]=FILE[#LAYER]``: from the command line's words to pixels for the engine."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from intarsia_client import wire
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import Input, Operation, Pixels
+from intarsia_daemon.cli.labelled_areas import (
+    labelled_layers,
+    open_areas,
+    wanted_labels,
+    without,
+)
 from intarsia_daemon.documents.color_profile import ColorProfile, ProfileError
 from intarsia_daemon.documents.compositing import apply_layer_mask, below, flatten, render
 from intarsia_daemon.documents.document import FULL, WIRE_DTYPE, Document, Layer
@@ -30,6 +37,13 @@ class Wish:
     layer: str = ""
     place: tuple[int, int] | None = None
     """Where its left upper corner goes on the canvas; None leaves it where it is."""
+    name: str = ""
+    """What it is called, e.g. the name of one of several areas; empty takes the layer's."""
+
+    @property
+    def key(self) -> str:
+        """``ROLE`` or ``ROLE:NAME``, as written on the command line."""
+        return f"{self.input}:{self.name}" if self.name else self.input
 
 
 @dataclass
@@ -49,6 +63,8 @@ class Source:
     """None: the colours are sRGB."""
     icc: bytes | None = None
     """What to store with pictures in these colours; None is plain sRGB."""
+    alpha_only: bool = False
+    """As an area: whether the alpha counts however opaque it is, and the brightness never."""
     notes: list[str] = field(default_factory=list)
 
     def pixels(self, wanted: Input) -> Pixels:
@@ -57,7 +73,8 @@ class Source:
         if array.dtype == np.float32:
             array = np.clip(array, 0, 1)
         if wanted.role == "area":
-            array = coverage(array)
+            cut_out = self.alpha_only or self._is_cut_out()
+            array = np.ascontiguousarray(array[..., 3]) if cut_out else coverage(array)
         height, width = array.shape[:2]
         return Pixels(
             input=self.wish.input,
@@ -71,6 +88,16 @@ class Source:
             name=self.name,
         )
 
+    def _is_cut_out(self) -> bool:
+        """Whether it is a layer that leaves some of the canvas free."""
+        layer, document = self.layer, self.document
+        if layer is None or layer.array is None:
+            return False
+        height, width = layer.array.shape[:2]
+        right, bottom = layer.x + width, layer.y + height
+        covers = right >= document.width and bottom >= document.height
+        return layer.x > 0 or layer.y > 0 or not covers
+
 
 def coverage(array: np.ndarray) -> np.ndarray:
     """(H, W) coverage: the alpha where anything is transparent, otherwise the brightness."""
@@ -82,7 +109,7 @@ def coverage(array: np.ndarray) -> np.ndarray:
 
 
 def parse_wish(text: str) -> Wish:
-    """Read ``ROLE=FILE[#LAYER]``; a ``#`` that belongs to an existing file's name is left alone.
+    """Read ``ROLE[:NAME]=FILE[#LAYER]``; a ``#`` of an existing file's own name is left alone.
 
     Raises:
         InvalidRequest: There is no ``=``, no role or no file.
@@ -95,7 +122,13 @@ def parse_wish(text: str) -> Wish:
             remedy='For example: --input picture=photo.png --input "element=drawing.ora#Cat".',
         )
     path, layer = split_layer(rest)
-    return Wish(name.strip(), path, layer)
+    return wish_of(name, path, layer)
+
+
+def wish_of(key: str, path: Path, layer: str) -> Wish:
+    """A wish for ``ROLE`` or ``ROLE:NAME``."""
+    role, _, name = key.partition(":")
+    return Wish(role.strip(), path, layer, name=name.strip())
 
 
 def split_layer(text: str) -> tuple[Path, str]:
@@ -115,8 +148,22 @@ class SourceReader:
     def __init__(self) -> None:
         self._documents: dict[Path, Document] = {}
 
-    def read_all(self, operation: Operation, wishes: Sequence[Wish]) -> list[Source]:
+    def read_all(
+        self,
+        operation: Operation,
+        wishes: Sequence[Wish],
+        parameters: Mapping[str, Any] | None = None,
+    ) -> list[Source]:
         """The sources for an operation, in the order given.
+
+        Where the operation takes several areas and none is given, the layers of the picture's file
+        with a colour label are the areas (`intarsia_daemon.cli.labelled_areas`), and are left out
+        of a flattened picture.
+
+        Args:
+            operation: Whose inputs they are.
+            wishes: What is given.
+            parameters: Their values say which labels are meant.
 
         Raises:
             InvalidRequest, FileRejected: An input, a file or a layer is wrong.
@@ -124,13 +171,15 @@ class SourceReader:
         sources: list[Source] = []
         for wish in wishes:
             wanted = operation.input(wish.input)
-            sources.extend(self._several(wish) if wanted.role == "templates" else [self.read(wish)])
-            if wanted.role != "templates" and sum(s.wish.input == wish.input for s in sources) > 1:
+            sources.extend(self._several(wish) if wanted.several else [self.read(wish)])
+            if not wanted.several and sum(s.wish.input == wish.input for s in sources) > 1:
+                several = ", ".join(item.name for item in operation.inputs if item.several)
                 raise InvalidRequest(
                     f"The input {wish.input!r} is given twice.",
                     value=wish.input,
-                    remedy="Give it once; only templates may be several.",
+                    remedy=f"Give it once; these may be several: {several or 'none'}.",
                 )
+        sources = self._with_labelled(operation, sources, parameters or {})
         if len(sources) > wire.MAX_BUFFERS:
             raise InvalidRequest(
                 f"{len(sources)} pictures are given; at most {wire.MAX_BUFFERS} can be sent.",
@@ -151,10 +200,38 @@ class SourceReader:
             source = _whole(wish, document)
         else:
             source = _named(wish, document)
-        if wish.place is not None:
-            source.x, source.y = wish.place
-        source.notes = [f"{wish.path.name}: {note}" for note in source.notes]
-        return source
+        return _placed(source)
+
+    def _with_labelled(
+        self, operation: Operation, sources: list[Source], parameters: Mapping[str, Any]
+    ) -> list[Source]:
+        areas = open_areas(operation, [source.wish.input for source in sources])
+        picture = next(
+            (s for s in sources if operation.input(s.wish.input).role == "picture"), None
+        )
+        if areas is None or picture is None:
+            return sources
+        labels = wanted_labels(operation, areas, parameters)
+        document = picture.document
+        found = labelled_layers(document, labels, picture.layer)
+        if not found:
+            return sources
+        if not picture.wish.layer:
+            flat = _whole(picture.wish, document, drawn=without(document, found))
+            sources = [_placed(flat) if source is picture else source for source in sources]
+        added = [
+            _from_layer(
+                Wish(areas.name, picture.wish.path, layer.name, name=layer.color_label),
+                document,
+                layer,
+            )
+            for layer in found
+        ]
+        for source in added:
+            source.alpha_only = True
+        told = ", ".join(f"{layer.color_label} ({layer.name})" for layer in found)
+        added[0].notes.append(f"{picture.wish.path.name}: Areas by colour label: {told}.")
+        return [*sources, *added]
 
     def _several(self, wish: Wish) -> list[Source]:
         """The pictures of a folder, the layers of a group, or the one that is named."""
@@ -166,7 +243,7 @@ class SourceReader:
                     value=str(wish.path),
                     remedy="Name a folder with PNG, JPEG, TIFF, WebP or layered files.",
                 )
-            return [self.read(Wish(wish.input, path, wish.layer)) for path in files]
+            return [self.read(replace(wish, path=path)) for path in files]
         first = self.read(wish)
         if first.layer is None or first.layer.children is None:
             return [first]
@@ -183,10 +260,19 @@ class SourceReader:
         return self._documents[key]
 
 
-def _whole(wish: Wish, document: Document) -> Source:
-    """A file's flat picture."""
+def _placed(source: Source) -> Source:
+    """The source where it was wished to be, its notes with the file's name."""
+    if source.wish.place is not None:
+        source.x, source.y = source.wish.place
+    source.notes = [f"{source.wish.path.name}: {note}" for note in source.notes]
+    return source
+
+
+def _whole(wish: Wish, document: Document, *, drawn: Document | None = None) -> Source:
+    """A file's flat picture; ``drawn`` is what counts of the document, if it is not all."""
+    drawn = drawn or document
     icc, notes = document.icc, list(document.notes)
-    lone = document.layers[0] if len(document.layers) == 1 else None
+    lone = drawn.layers[0] if len(drawn.layers) == 1 else None
     if (
         lone is not None
         and lone.array is not None
@@ -199,12 +285,12 @@ def _whole(wish: Wish, document: Document) -> Source:
         plain = lone.opacity == 1 and lone.visible and (lone.x, lone.y) == (0, 0)
         if plain and lone.layer_mask is None and not lone.foreign:
             return _source(wish, document, None, wish.path.stem, lone.array, (0, 0), icc, notes)
-    foreign = document.foreign()
-    if foreign and document.merged is not None:
-        array, icc = document.merged, document.merged_icc
+    foreign = drawn.foreign()
+    if foreign and drawn.merged is not None:
+        array, icc = drawn.merged, drawn.merged_icc
         notes.append(f"The flat picture stored in the file is used, because of {_some(foreign)}.")
     else:
-        array = flatten(document)
+        array = flatten(drawn)
         if foreign:
             notes.append(
                 f"Left out, because only the program that wrote it draws it: {_some(foreign)}."
@@ -260,7 +346,7 @@ def _source(
     icc: bytes | None,
     notes: list[str],
 ) -> Source:
-    source = Source(wish, document, layer, name, array, *place, notes=notes)
+    source = Source(wish, document, layer, wish.name or name, array, *place, notes=notes)
     if icc is None:
         return source
     try:

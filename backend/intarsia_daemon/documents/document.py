@@ -48,6 +48,8 @@ class Layer:
     layer_mask: LayerMask | None = None
     icc: bytes | None = None
     """The layer's own profile where it differs from the document's."""
+    color_label: str = ""
+    """The mark in the layer list, of `intarsia_client.schema.COLOR_LABELS`; empty for none."""
     foreign: str = ""
     """Why only the program that wrote it draws it right (``"a filter layer"``); empty for the rest.
 

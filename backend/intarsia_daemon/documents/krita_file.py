@@ -11,6 +11,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from intarsia_client.schema import COLOR_LABELS
 from intarsia_daemon.documents.blend_modes import KRITA
 from intarsia_daemon.documents.containers import Container, number, parse_xml
 from intarsia_daemon.documents.document import Document, Layer, LayerMask
@@ -111,6 +112,7 @@ class _Reader:
             opacity=min(255.0, max(0.0, number(element, "opacity", 255))) / 255,
             visible=element.get("visible") != "0",
             clip="below" if flags.endswith("0") and "1" in flags else "",
+            color_label=_color_label(int(number(element, "colorlabel", 0))),
         )
         if composite in KRITA:
             layer.blend = KRITA[composite]
@@ -179,6 +181,11 @@ class _Reader:
         name = f"{path}.defaultpixel"
         data = self._container.read(name, 4096) if name in self._container else b""
         return data if len(data) >= size else bytes(size)
+
+
+def _color_label(index: int) -> str:
+    """Krita counts its labels from 1, in this order; 0 is none."""
+    return COLOR_LABELS[index - 1] if 1 <= index <= len(COLOR_LABELS) else ""
 
 
 def _trim(array: np.ndarray) -> tuple[np.ndarray, int, int]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from psd_tools import PSDImage
-from psd_tools.constants import BlendMode, ColorMode, Resource, Tag
+from psd_tools.constants import BlendMode, ColorMode, Resource, SheetColorType, Tag
 
 from intarsia_daemon.documents.deep_pictures import to_rgba
 from intarsia_daemon.documents.document import FULL, Document, Layer, LayerMask
@@ -20,6 +20,15 @@ _DTYPES = {8: "uint8", 16: "uint16", 32: "float32"}
 _RASTER = ("pixel", "shape", "type", "smartobject")
 _EFFECTS = (Tag.OBJECT_BASED_EFFECTS_LAYER_INFO, Tag.EFFECTS_LAYER)
 """Photoshop may leave these behind without an effect; the stored picture is right in both cases."""
+_LABELS = {
+    SheetColorType.RED: "red",
+    SheetColorType.ORANGE: "orange",
+    SheetColorType.YELLOW: "yellow",
+    SheetColorType.GREEN: "green",
+    SheetColorType.BLUE: "blue",
+    SheetColorType.VIOLET: "purple",
+    SheetColorType.GRAY: "grey",
+}
 _BLEND = {
     BlendMode.PASS_THROUGH: "normal",
     BlendMode.NORMAL: "normal",
@@ -77,6 +86,11 @@ def _check_header(data: bytes) -> int:
     return depth
 
 
+def _color_label(item: Any) -> str:
+    setting = item.tagged_blocks.get_data(Tag.SHEET_COLOR_SETTING)
+    return _LABELS.get(getattr(setting, "value", setting), "")
+
+
 class _Reader:
     def __init__(self, psd: PSDImage, dtype: str) -> None:
         self._psd = psd
@@ -118,6 +132,7 @@ class _Reader:
             opacity=item.opacity / 255 * item.fill_opacity / 255,
             visible=item.visible,
             clip="base" if item.clipping else "",
+            color_label=_color_label(item),
         )
         layer.foreign = self._reason(item)
         layer.blend = _BLEND.get(item.blend_mode, "normal")

@@ -10,7 +10,10 @@ import numpy as np
 
 from intarsia_daemon.documents.document import FULL, Document, Layer, LayerMask
 
-_PLAIN = ("name", "x", "y", "opacity", "visible", "blend", "pass_through", "clip", "foreign")
+_PLAIN = (
+    *("name", "x", "y", "opacity", "visible", "blend", "pass_through", "clip"),
+    *("color_label", "foreign"),
+)
 
 
 def save(document: Document, folder: Path) -> None:

@@ -42,8 +42,10 @@ class TextArgument:
         self._config.connect("notify::" + self._name, lambda *_: function())
 
 
-def labelled(nick: str, widget: Any, hint: str, *, focus: Any = None, top: bool = False) -> Any:
-    """A row: the label with its underlined letter, then the control."""
+def labelled(
+    nick: str, widget: Any, hint: str, *, focus: Any = None, top: bool = False
+) -> tuple[Any, Any]:
+    """A row, the label with its underlined letter and then the control; and that label."""
     label = Gtk.Label(label=nick, xalign=0.0, use_underline=True)
     label.set_mnemonic_widget(focus or widget)
     if top:
@@ -54,8 +56,7 @@ def labelled(nick: str, widget: Any, hint: str, *, focus: Any = None, top: bool 
     row.pack_start(widget, True, True, 0)
     row.set_tooltip_text(hint)
     name_for_readers(focus or widget, nick.replace("_", ""))
-    row.label = label
-    return row
+    return row, label
 
 
 class ListControl:

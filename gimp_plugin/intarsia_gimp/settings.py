@@ -151,8 +151,10 @@ class Settings:
     def _labelled(self, item: Input | Parameter, control: Any, hint: str) -> Any:
         focus = getattr(control, "focus", None)
         tall = isinstance(control, (controls.BindingControl, controls.LayersControl))
-        row = controls.labelled(self._nicks[item.name], control.widget, hint, focus=focus, top=tall)
-        self._labels.add_widget(row.label)
+        row, label = controls.labelled(
+            self._nicks[item.name], control.widget, hint, focus=focus, top=tall
+        )
+        self._labels.add_widget(label)
         return row
 
     # --- models and classes -------------------------------------------------------------------

@@ -46,8 +46,10 @@ class Trial:
 
     def pixbuf(self) -> Any:
         """The topmost layer itself, for where there is no image to look at."""
-        shown = layers_at(self._result, self._asked, self._amount)
-        return pictures.pixbuf_of(shown[-1])
+        layers = self._result.layers
+        if self.can_scrub:
+            layers = layers_at(self._result, self._asked, self._amount)
+        return pictures.pixbuf_of(layers[-1])
 
     def keep(self) -> Placed:
         """Make it a result: new layers as one undo step, at the amount shown."""

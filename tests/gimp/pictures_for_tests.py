@@ -1,19 +1,24 @@
-"""Small images in the fake GIMP, and a declaration like the ones that ship."""
+"""Small images in the fake GIMP, and declarations like the ones that ship."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from gi.repository import Gegl, Gimp
+from gi.repository import Gegl, Gimp, GObject
 
 from intarsia_client.schema import (
     Choice,
+    ClassBinding,
+    ClassName,
+    Folder,
     Input,
+    ModelRef,
     Operation,
     Option,
     Result,
     ResultLayer,
     Scalar,
+    Text,
     Toggle,
     Whole,
 )
@@ -109,3 +114,87 @@ def result(**changes: Any) -> Result:
         "y": 2,
     }
     return Result((ResultLayer(**{**values, **changes}),), {"operation": "fit_in", "seed": 7})
+
+
+CLASSES = ClassBinding("classes", "Becomes, by area", "Which.")
+COLLAGE = Operation(
+    "patch",
+    "Patch",
+    "Patch",
+    "Patches areas of a picture.",
+    inputs=(
+        Input("picture", "picture", "Picture", "What is edited."),
+        Input("area", "area", "Area", "Where.", required=False),
+        Input("areas", "area", "Areas", "Where what.", required=False, several=True),
+        Input("references", "reference", "From", "Whence.", required=False, several=True),
+        Input("piece", "element", "Piece", "Moved.", required=False),
+    ),
+    parameters=(
+        ModelRef("model", "Model", "Which.", capability="classes"),
+        ClassName("class_name", "Becomes", "What."),
+        CLASSES,
+        Scalar("amount", "Amount", "How much.", 0.0, 1.0, 1.0, recompute=False),
+        Text("layer_names", "Layers", "By name.", advanced=True),
+    ),
+)
+MAKE = Operation(
+    "make",
+    "Make",
+    "Make",
+    "Makes pictures.",
+    inputs=(Input("picture", "picture", "Canvas", "How large.", required=False),),
+    parameters=(ModelRef("model", "Model", "Which."),),
+)
+LEARN = Operation(
+    "learn",
+    "Learn",
+    "Learn",
+    "Learns from a folder.",
+    inputs=(),
+    parameters=(Folder("folder", "Folder", "Which."),),
+    trains=True,
+)
+
+
+class Config(GObject.Object):
+    """Settings of a procedure: values by argument name, changes told as GIMP does."""
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__()
+        self.values = values
+
+    def get_property(self, name: str) -> Any:
+        return self.values[name]
+
+    def set_property(self, name: str, value: Any) -> None:
+        assert name in self.values
+        if value != self.values[name]:
+            self.values[name] = value
+            self.emit("notify::" + name, name)
+
+
+def collage_config(**values: Any) -> Config:
+    """The settings of `COLLAGE` as they begin."""
+    config = {
+        "model": "",
+        "class-name": "",
+        "classes": "",
+        "amount": 1.0,
+        "layer-names": "",
+        "seed": 0,
+        "area": "selection",
+        "references": "",
+        "piece": "",
+    }
+    return Config(**{**config, **values})
+
+
+def channel(on: Any, name: str, value: int) -> Any:
+    """A channel of one value."""
+    made = Gimp.Channel.new(on, name, on.get_width(), on.get_height(), 50.0, None)
+    size = (on.get_width(), on.get_height())
+    made.buffer.set(Gegl.Rectangle(0, 0, *size), "Y u8", bytes((value,)) * (size[0] * size[1]))
+    on.undo_freeze()
+    on.insert_channel(made, None, 0)
+    on.undo_thaw()
+    return made

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Iterable, Mapping, Sequence
 
 from intarsia_client import catalog
+from intarsia_client.errors import InvalidRequest
 from intarsia_krita.qt import QtCore
 
 
@@ -40,7 +41,7 @@ class Stock(QtCore.QObject):
 
     def __init__(self) -> None:
         super().__init__()
-        packs = catalog.packs()
+        packs = _packs()
         self._shipped = [_model(pack) for pack in packs]
         self._installed: list[Model] = []
         self._classes = {str(pack["id"]): _texts(pack.get("labels")) for pack in packs}
@@ -100,6 +101,14 @@ class Stock(QtCore.QObject):
         if tuple(areas) != self._areas:
             self._areas = tuple(areas)
             self.areas_changed.emit()
+
+
+def _packs() -> list[dict[str, Any]]:
+    """The models of the release; none where their list cannot be read."""
+    try:
+        return catalog.packs()
+    except InvalidRequest:
+        return []
 
 
 def _model(about: Mapping[str, Any]) -> Model:

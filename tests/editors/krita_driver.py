@@ -1,4 +1,4 @@
-"""Tests only, a Krita plug-in: plays scenes from ``krita_scenes.py`` inside the real Krita.
+"""Tests only, a Krita plug-in: plays scenes from ``krita_scenes/`` inside the real Krita.
 
 Everything happens in timers of Krita's own main loop, never in a nested one. The findings go into a
 file; an exception in any slot, which Krita would show as a dialog, ends the program.
@@ -7,6 +7,7 @@ file; an exception in any slot, which Krita would show as a dialog, ends the pro
 from __future__ import annotations
 
 import faulthandler
+import importlib
 import json
 import os
 import sys
@@ -18,6 +19,7 @@ from krita import Extension, Krita
 from PyQt5.QtCore import QTimer
 
 FOLDER = Path(os.environ["INTARSIA_SCENES"])
+ROOMS = ("editing", "collage", "pictures")
 TICK_MS = 50
 WAIT_S = 60.0
 REST_S = 1.5
@@ -35,9 +37,10 @@ class Player:
         sys.excepthook = self.crash
         self.stacks = (FOLDER / "stacks.txt").open("w")
         faulthandler.enable(self.stacks)
-        code = compile((FOLDER / "krita_scenes.py").read_text("utf-8"), "krita_scenes.py", "exec")
-        self.scenes = {"__name__": "krita_scenes"}
-        exec(code, self.scenes)
+        sys.path.insert(0, str(FOLDER))
+        self.scenes = {}
+        for name in ROOMS:
+            self.scenes.update(vars(importlib.import_module("krita_scenes." + name)))
         self.timer = QTimer()
         self.timer.timeout.connect(self.tick)
         self.timer.start(TICK_MS)

@@ -25,7 +25,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import pytest
 from PIL import Image
+from small_generators import install_small_generator
 from tests.editors.gimp_session import end_group, read_frame
 from tests.support import ROOT as PROJECT
 from tests.support import running_engine
@@ -38,6 +40,15 @@ IN_ROOT = str(HERE / "in_root.sh")
 DISPLAY = int(os.environ.get("INTARSIA_KRITA_DISPLAY", "71"))
 DRIVER = "intarsia_test_driver"
 PAINTING = PROJECT / "backend/intarsia_daemon/demo/pictures/starry_night_lemur.ora"
+NEEDED = [
+    pytest.mark.editors,
+    pytest.mark.timeout(2400),
+    pytest.mark.skipif(
+        os.environ.get("INTARSIA_EDITOR_TESTS") != "1", reason="INTARSIA_EDITOR_TESTS is not 1"
+    ),
+    pytest.mark.skipif(not Path(ROOT).is_dir(), reason=f"{ROOT} does not exist"),
+]
+"""The marks of every test that starts Krita."""
 SMALL = (56, 44)
 """Width and height of the picture on which everything is tried: a training takes seconds."""
 LAUNCH = """#!/bin/sh
@@ -101,6 +112,8 @@ class Krita:
     environment: dict[str, str] = field(default_factory=dict)
     shots: dict[str, Image.Image] = field(default_factory=dict)
     """Pictures of the screen, by name."""
+    model: str = ""
+    """Id of the small generator in the engine's home."""
 
     @property
     def engine_home(self) -> Path:
@@ -108,7 +121,12 @@ class Krita:
         return self.folder / "engine"
 
     def prepare(self, cases: dict[str, Case], **settings: Any) -> None:
-        """A fresh home with the plug-in from the project's own installer, and the scenes."""
+        """A fresh home with the plug-in from the project's own installer, a generator, the scenes.
+
+        Args:
+            cases: Pictures to open, by name.
+            settings: What the scenes must know besides.
+        """
         user, scenes = self.folder / "user", self.folder / "scenes"
         (user / ".local/share/krita").mkdir(parents=True)
         scenes.mkdir()
@@ -117,7 +135,8 @@ class Krita:
         command = [sys.executable, "-m", "intarsia_daemon", "plugins", "install", "krita"]
         subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
         self._add_driver(user)
-        shutil.copy(HERE / "krita_scenes.py", scenes)
+        settings["model"] = self.model = install_small_generator(self.engine_home)
+        shutil.copytree(HERE / "krita_scenes", scenes / "krita_scenes")
         written = {key: case.write(scenes, key) for key, case in cases.items()}
         text = json.dumps({"cases": written, **settings})
         (scenes / "scenes.json").write_text(text, "utf-8")

@@ -1,34 +1,25 @@
 """The plug-in in the real Krita with the real engine, through the panel's own buttons.
 
 Runs where INTARSIA_EDITOR_TESTS=1 and ``setup_editors.sh`` has made its root. Krita is started
-once; it plays the scenes of ``krita_scenes.py`` one after the other, and each test looks at one.
+once; it plays the scenes of ``krita_scenes/`` one after the other, and each test looks at one.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from tests.editors.krita_session import ROOT, Krita, small_case
+from tests.editors.krita_session import NEEDED, Krita, small_case
 from tests.support import running_engine
 
 from intarsia_client.client import Client
 from intarsia_client.schema import Pixels
 
-pytestmark = [
-    pytest.mark.editors,
-    pytest.mark.timeout(2400),
-    pytest.mark.skipif(
-        os.environ.get("INTARSIA_EDITOR_TESTS") != "1", reason="INTARSIA_EDITOR_TESTS is not 1"
-    ),
-    pytest.mark.skipif(not Path(ROOT).is_dir(), reason=f"{ROOT} does not exist"),
-]
-
+pytestmark = NEEDED
 SCENES = [
     "begins",
     "blends",

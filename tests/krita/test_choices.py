@@ -55,6 +55,18 @@ def test_without_an_engine_the_models_that_ship_are_offered(changing: Any) -> No
     assert entries(combo) == [("Best there is", ""), ("Fruit", "fruit-64")]  # faces have no classes
 
 
+def test_a_damaged_list_of_models_is_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    from intarsia_client import catalog
+    from intarsia_client.errors import InvalidRequest
+    from intarsia_krita.stock import Stock
+
+    def damaged() -> Any:
+        raise InvalidRequest("It cannot be read.")
+
+    monkeypatch.setattr(catalog, "packs", damaged)
+    assert Stock().models() == []
+
+
 def test_with_an_engine_its_own_models_are_offered_too_and_the_choice_stays(changing: Any) -> None:
     combo = part(changing, "control_model")
     pick(combo, "fruit-64")

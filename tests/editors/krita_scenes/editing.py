@@ -1,165 +1,36 @@
-"""What is tried inside the real Krita, through the panel's own controls.
-
-Runs in Krita (see ``krita_driver.py``); a scene yields (what to wait for, its name[, seconds]) and
-returns its findings. The host's side is ``krita_session.py``.
-"""
+"""Scenes with Blend and Harmonize, jobs and a killed engine, through the panel's own controls."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
 import sys
-from pathlib import Path
+import time
 
-from krita import InfoObject, Krita, Selection
-from PyQt5.QtCore import QByteArray, Qt
-from PyQt5.QtWidgets import QComboBox, QDoubleSpinBox, QLabel, QPushButton, QSpinBox, QWidget
-
-FOLDER = Path(os.environ["INTARSIA_SCENES"])
-HOME = Path(os.environ["INTARSIA_HOME"])
-krita = Krita.instance()
-krita.setBatchmode(True)
-SETTINGS = json.loads((FOLDER / "scenes.json").read_text("utf-8"))
-
-
-# --- hands ----------------------------------------------------------------------------------------
-
-
-def docker():
-    found = [d for d in krita.dockers() if d.objectName() == "intarsia"]
-    assert found, "no docker; there are " + ", ".join(d.objectName() for d in krita.dockers())
-    return found[0]
-
-
-def part(kind, name):
-    widget = docker().findChild(kind, name)
-    assert widget is not None, "the panel has no " + name
-    return widget
-
-
-def click(name):
-    button = part(QPushButton, name)
-    assert button.isEnabled() and button.isVisible(), name + " cannot be pressed"
-    button.click()
-
-
-def choose(name, value):
-    combo = part(QComboBox, name)
-    combo.setCurrentIndex(combo.findData(value))
-    assert combo.currentData() == value, (name, value)
-
-
-def text(name):
-    return part(QLabel, name).text()
-
-
-def shown(name):
-    return docker().findChild(QWidget, name).isVisible()
-
-
-def run_says(word):
-    return part(QPushButton, "intarsia_run").text().startswith(word)
-
-
-def is_idle():
-    return not docker().session.works
-
-
-def results():
-    return [o for group in docker().session.outcomes.values() for o in group]
-
-
-# --- documents ------------------------------------------------------------------------------------
-
-
-def open_picture(case, selection=None):
-    """Open a picture and paste an element on a layer of its own; waits until it can be used."""
-    about = SETTINGS["cases"][case]
-    document = krita.openDocument(str(FOLDER / about["picture"]))
-    krita.activeWindow().addView(document)
-    yield (lambda: document.activeNode() is not None), "the active layer"
-    element = document.createNode(about["name"], "paintlayer")
-    x, y, width, height = about["place"]
-    rgba = bytearray((FOLDER / about["element"]).read_bytes())
-    rgba[0::4], rgba[2::4] = rgba[2::4], rgba[0::4]
-    element.setPixelData(QByteArray(bytes(rgba)), x, y, width, height)
-    document.rootNode().addChildNode(element, None)
-    yield from activate(document, element)
-    if selection:
-        area = Selection()
-        area.select(*selection, 255)
-        document.setSelection(area)
-    document.refreshProjection()
-    document.waitForDone()
-    docker().setVisible(True)
-    docker().raise_()
-    docker().refresh()
-    return document
-
-
-def activate(document, node):
-    """Make a layer active; Krita takes it only once it has drawn it among the others."""
-
-    def tried():
-        document.setActiveNode(node)
-        return document.activeNode() is not None and document.activeNode().name() == node.name()
-
-    yield from pause(0.5)
-    yield tried, "the active layer"
-
-
-def layers(document):
-    """Every layer with a fingerprint of its pixels, bottom first; masks are left out."""
-    width, height = document.width(), document.height()
-    return [
-        [
-            node.name(),
-            hashlib.sha256(bytes(node.pixelData(-64, -64, width + 128, height + 128))).hexdigest(),
-            node.visible(),
-            node.opacity(),
-        ]
-        for node in document.topLevelNodes()
-        if not node.type().endswith("mask")
-    ]
-
-
-def names(document):
-    return [layer[0] for layer in layers(document)]
-
-
-def export_layer(document, name, file):
-    """One layer alone as a PNG, from a copy of the document."""
-    copy = document.clone()
-    for node in copy.topLevelNodes():
-        node.setVisible(node.name() == name)
-    copy.refreshProjection()
-    copy.waitForDone()
-    copy.setBatchmode(True)
-    assert copy.exportImage(str(FOLDER / file), InfoObject())
-    copy.setModified(False)
-    copy.close()
-
-
-def shot(name):
-    """Have the host take a picture of the screen."""
-    (FOLDER / f"shot-{name}.wanted").touch()
-    yield (lambda: (FOLDER / f"shot-{name}.taken").exists()), "the screenshot " + name
-
-
-def pause(seconds):
-    import time
-
-    end = time.monotonic() + seconds
-    yield (lambda: time.monotonic() > end), "a pause"
-
-
-def engine_pid():
-    return json.loads((HOME / "run" / "endpoint.json").read_text("utf-8"))["pid"]
-
-
-# --- scenes ---------------------------------------------------------------------------------------
+from krita import InfoObject
+from krita_scenes.hands import (
+    FOLDER,
+    HOME,
+    SETTINGS,
+    activate,
+    choose,
+    click,
+    docker,
+    engine_pid,
+    export_layer,
+    is_idle,
+    krita,
+    layers,
+    open_picture,
+    part,
+    pause,
+    shot,
+    shown,
+    text,
+)
+from PyQt5.QtCore import QByteArray, QTimer
+from PyQt5.QtWidgets import QComboBox, QDoubleSpinBox, QPushButton, QSpinBox, QWidget
 
 
 def begins():
@@ -491,10 +362,6 @@ def keeps_the_recipe():
 
 def window_stays_alive():
     """While a job is sent and runs, Krita's window keeps ticking."""
-    import time
-
-    from PyQt5.QtCore import QTimer
-
     yield from open_picture("small")
     choose("intarsia_operation", "harmonize")
     choose("control_reuse", "new")
@@ -511,48 +378,3 @@ def window_stays_alive():
     choose("control_reuse", "similar")
     gaps = sorted(ticks[i + 1] - ticks[i] for i in range(len(ticks) - 1))
     return {"ticks": len(ticks), "longest": gaps[-1], "median": gaps[len(gaps) // 2]}
-
-
-# --- pictures for the documentation ---------------------------------------------------------------
-
-
-def pictures():
-    """The panel idle, running, with a result and with an error, on a real painting."""
-    window = krita.activeWindow().qwindow()
-    window.setGeometry(0, 0, 1400, 1000)
-    document = yield from open_picture("large")
-    for one in krita.dockers():
-        one.setVisible(one.objectName() in ("KisLayerBox", "ToolBox", "intarsia"))
-    krita.activeWindow().activeView().canvas().setZoomLevel(1.25)
-    window.resizeDocks([docker()], [270], Qt.Horizontal)
-    window.resizeDocks([docker()], [720], Qt.Vertical)
-    choose("intarsia_operation", "harmonize")
-    yield from pause(2)
-    docker().refresh()
-    corner = docker().mapToGlobal(docker().rect().topLeft())
-    found = {"place": [corner.x(), corner.y(), docker().width(), docker().height()]}
-    yield from shot("idle")
-    click("intarsia_run")
-    yield (lambda: docker().session.works and _has_preview(0.5)), "a preview", 1500
-    yield from shot("running")
-    yield is_idle, "the result", 1800
-    document.waitForDone()
-    yield from pause(2)
-    yield from shot("result")
-    command = (HOME / "engine.json").read_text("utf-8")
-    os.kill(engine_pid(), signal.SIGKILL)
-    (HOME / "engine.json").write_text(json.dumps({"command": ["/bin/false"]}), "utf-8")
-    click("intarsia_keep")
-    click("intarsia_run")
-    yield (lambda: shown("intarsia_problem")), "the sentence"
-    yield from pause(1)
-    yield from shot("error")
-    (HOME / "engine.json").write_text(command, "utf-8")
-    found["sentence"] = text("intarsia_problem")
-    return found
-
-
-def _has_preview(share):
-    work = next(iter(docker().session.works.values()))
-    progress = work.progress
-    return progress is not None and progress.preview is not None and progress.fraction > share

@@ -6,7 +6,7 @@ Finding reads no pixel and changes nothing; `intarsia_gimp.reading` reads what w
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Mapping, Sequence, Tuple
 
 from gi.repository import Gimp
@@ -40,6 +40,8 @@ class Source:
     """As the engine is told: the layer's name, the tag."""
     items: tuple[Any, ...] = ()
     """The layer, mask or channel; the layers with the tag."""
+    is_mark: bool = False
+    """Whether they only mark something in the picture and lie above it for that."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ class _Finder:
                 tr("%s needs a layer: %s.") % (tr(self.operation.title), tr(item.label)),
                 remedy=tr(item.help),
             )
-        return [_source_of(item, layer) for layer in layers]
+        return [replace(_source_of(item, x), is_mark=item.role == "element") for x in layers]
 
     def _area(self, item: Input) -> list[Source]:
         text = self.picks.get(item.name, "").strip()
@@ -233,7 +235,7 @@ class _Finder:
             layers = [layer for layer in layers if layer.get_id() not in taken]
             place = _inside([rectangle_of(layer) for layer in layers], self._canvas())
             if place is not None and (text == inputs.TAGS or tag in wanted):
-                sources.append(Source(item.name, TAG, place, tag, tuple(layers)))
+                sources.append(Source(item.name, TAG, place, tag, tuple(layers), is_mark=True))
         return sources
 
 

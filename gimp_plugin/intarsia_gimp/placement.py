@@ -16,7 +16,7 @@ from gi.repository import Gegl, Gimp
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import ITEM_BYTES, Result, ResultLayer
-from intarsia_gimp.canvas import RECIPE, Sources, recipe_of
+from intarsia_gimp.canvas import RECIPE, Sources, recipe_of, rows
 from intarsia_gimp.reading import COLOUR_FORMATS, COVERAGE_FORMATS
 from intarsia_gimp.texts import tr
 
@@ -55,13 +55,18 @@ class Placed:
 
 
 def place_of(sources: Sources) -> Place:
-    """The place above the layer that the artist chose; without an image a new one."""
+    """The place above the layer that the artist chose; without an image a new one.
+
+    Layers that mark areas and moved pieces lie above the picture and would hide the result, so it
+    goes above those, too, and above groups beside the picture that hold them.
+    """
     image, active, element = sources.image, sources.active, sources.element
     if image is None:
         return Place(0, 0, 0, "", 0, 0)
+    above = _highest(sources)
     return Place(
         image.get_id(),
-        active.get_tattoo() if active is not None else 0,
+        above.get_tattoo() if above is not None else 0,
         element.get_tattoo() if element is not None else 0,
         (element or active).get_name() if active is not None else "",
         image.get_width(),
@@ -165,6 +170,19 @@ class Preview:
                     self._image.remove_channel(drawable)
         self._made = []
         Gimp.displays_flush()
+
+
+def _highest(sources: Sources) -> Any:
+    """The topmost of the chosen layer and of what holds the marks beside it."""
+    active = sources.active
+    if active is None:
+        return None
+    parent = active.get_parent()
+    siblings = parent.get_children() if parent is not None else sources.image.get_layers()
+    marks = [layer for source in sources.found if source.is_mark for layer in source.items]
+    chains = [row.child.get_id() for layer in marks for row in rows(sources.image, layer)]
+    wanted = {active.get_id(), *chains}
+    return next(layer for layer in siblings if layer.get_id() in wanted)
 
 
 # --- a job that outlives its dialog ---------------------------------------------------------------

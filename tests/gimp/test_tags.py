@@ -9,7 +9,7 @@ from gi.repository import Gimp
 from tests.gimp import pictures_for_tests as made
 
 from intarsia_client.schema import COLOR_LABELS, Input, Operation
-from intarsia_gimp import arguments, canvas, reading, tags
+from intarsia_gimp import arguments, canvas, placement, reading, tags
 
 BLUE, RED = (0, 0, 255, 255), (255, 0, 0, 255)
 Tag = Gimp.ColorTag
@@ -191,3 +191,24 @@ def test_the_line_names_areas_and_references() -> None:
     assert canvas.describe(sources, made.COLLAGE) == (
         "Reads: layer “Back” 6 × 4, From “Sea” 2 × 2, no selection, area violet 3 × 1"
     )
+
+
+def test_the_result_lies_above_the_layers_that_mark_its_areas() -> None:
+    image, layers = _scene()
+    made.layer(image, "Frame", RED, (1, 1))
+
+    def names_after(classes: str, piece: str = "") -> list[str]:
+        picks = {"areas": classes, "piece": piece}
+        sources = canvas.find_sources(image, [layers["Back"]], made.COLLAGE, picks)
+        placement.insert(placement.place_of(sources), made.result())
+        names = made.names(image)
+        image.undo()
+        return names
+
+    assert names_after("purple,blue") == ["Frame", "Fitted", "Sea", "Sky", "Back"]
+    assert names_after("purple") == ["Frame", "Sea", "Fitted", "Sky", "Back"]
+    assert names_after("") == ["Frame", "Sea", "Sky", "Fitted", "Back"]
+    assert names_after("", piece="Sea") == ["Frame", "Fitted", "Sea", "Sky", "Back"]
+    group = made.group(image, "Marks")
+    made.layer(image, "Leaf", RED, (1, 1), parent=group).color_tag = Tag.GREEN
+    assert names_after("green")[:3] == ["Fitted", "Marks", "Frame"]

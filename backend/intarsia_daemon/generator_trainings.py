@@ -39,6 +39,8 @@ SPEED = "gan_training"
 """Under which the machine learns how fast it trains generators."""
 TASK = "generator"
 PREVIEW_EVERY_S = 10.0
+LEAST_LEARNT_S = 60.0
+"""Shorter trainings say more about their beginning than about this machine's speed."""
 
 PICTURES = Folder(
     "pictures",
@@ -147,7 +149,8 @@ class Training:
 
     def finish(self, seconds: float) -> None:
         """Learn from it how fast this machine is, and remove its checkpoints."""
-        self._context.machine.learn(SPEED, self._plain_s, seconds)
+        if self._plain_s >= LEAST_LEARNT_S:
+            self._context.machine.learn(SPEED, self._plain_s, seconds)
         remove_checkpoints(self._checkpoints)
 
     @property

@@ -33,6 +33,8 @@ from intarsia_models.projection.request import SpaceOption, StartOption, space_o
 
 SPEED = "projection"
 """Under which the machine learns how fast it projects."""
+LEAST_LEARNT_STEPS = 50
+"""Shorter searches say nothing about this machine's speed."""
 PREVIEW_EVERY_S = 0.5
 GOOD_FIT, FAIR_FIT = 0.75, 0.45
 SEARCHING = "Finding the picture in the model"
@@ -103,7 +105,7 @@ class Holder:
         target = crop.target()
         key = self._store.key(self._model.fingerprint, pixels_hash(target))
         latent = self._store.get(key)
-        return None if latent is None else self._held(crop, latent, key)
+        return self._held(crop, latent, key) if latent is not None and self._fits(latent) else None
 
     def hold(self, crop: Crop) -> HeldPicture:
         """The picture of a crop, made by the model, or projected now or before.
@@ -126,7 +128,7 @@ class Holder:
         latent = self._project(target, index, crop.picture.name)
         for purpose in {self._purpose(index), self._purpose(self._class)}:
             self._store.put(self._store.key(self._model.fingerprint, pixels, purpose), latent)
-        key = self._store.key(self._model.fingerprint, pixels, self._purpose(index))
+        key = self._store.key(self._model.fingerprint, pixels, self._purpose(self._class))
         return self._held(crop, latent, key)
 
     def _find(self, crop: Crop, pixels: str, purposes: Sequence[str]) -> HeldPicture | None:
@@ -207,8 +209,9 @@ class Holder:
                 on_step=_Reporter(context, name),
                 tick=context.tick,
             )
-        plain = plain_seconds(generator.resolution, projecting.steps)
-        context.machine.learn(SPEED, plain, context.clock() - began)
+        if projecting.steps >= LEAST_LEARNT_STEPS:
+            plain = plain_seconds(generator.resolution, projecting.steps)
+            context.machine.learn(SPEED, plain, context.clock() - began)
         styles = found.w_plus is not None
         return Latent(
             None if found.z is None or styles else found.z.detach().float().cpu(),

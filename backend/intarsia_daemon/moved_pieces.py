@@ -72,26 +72,24 @@ def find_piece(piece: Picture, original: Picture) -> MovedPiece:
     template, image = _unit(piece), _unit(original)
     alpha = alpha_tensor(piece)[0, 0].numpy()
     solid = alpha >= alpha.max()
-    places = _candidates(image, template, solid)
-    exact = [place for place in places if _same(image, template, solid, place)]
-    if not exact:
-        raise _foreign(piece, original, "is no unchanged part of it")
-    x, y = piece.x - original.x, piece.y - original.y
-    row, column = min(exact, key=lambda place: ((place[0] - y) ** 2 + (place[1] - x) ** 2, place))
-    return MovedPiece(piece, original.x + column, original.y + row)
+    here = (piece.y - original.y, piece.x - original.x)
+    for row, column in _candidates(image, template, solid, here):
+        if _same(image, template, solid, (row, column)):
+            return MovedPiece(piece, original.x + column, original.y + row)
+    raise _foreign(piece, original, "is no unchanged part of it")
 
 
 def _candidates(
-    image: np.ndarray, template: np.ndarray, solid: np.ndarray
+    image: np.ndarray, template: np.ndarray, solid: np.ndarray, here: tuple[int, int]
 ) -> list[tuple[int, int]]:
-    """The places with the smallest sums of squared differences, (row, column)."""
+    """The places, (row, column), that differ least, the nearest to ``here`` first."""
     weight = np.repeat(solid[..., None].astype(np.float32), 3, axis=2)
     scores = cv2.matchTemplate(image, template, cv2.TM_SQDIFF, mask=weight)
     scores = np.nan_to_num(scores, nan=np.inf)
-    count = min(CANDIDATES, scores.size)
-    best = np.argpartition(scores, count - 1, axis=None)[:count]
-    rows, columns = np.unravel_index(best, scores.shape)
-    return [(int(row), int(column)) for row, column in zip(rows, columns, strict=True)]
+    slack = solid.sum() * 3 * TOLERANCE**2  # also covers the rounding of the fast transform
+    rows, columns = np.nonzero(scores <= scores.min() + slack)
+    order = np.argsort(np.hypot(rows - here[0], columns - here[1]), kind="stable")[:CANDIDATES]
+    return [(int(rows[index]), int(columns[index])) for index in order]
 
 
 def _same(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 PICTURES = (
     "ATTRIBUTION.md",
     "LICENSE-GroceryStoreDataset.txt",
+    "apples.ora",
     "coffee_lemon.ora",
     "portrait_cap.ora",
     "shipwreck.ora",
@@ -24,12 +25,15 @@ class Example:
     title: str
     text: str
     operation: str
-    inputs: dict[str, str]
-    """``FILE#LAYER`` by input."""
+    inputs: dict[str, str] = field(default_factory=dict)
+    """``FILE#LAYER`` by input, or by ``INPUT:NAME`` where there are several."""
     settings: dict[str, str] = field(default_factory=dict)
     ending: str = ".png"
+    before: str = "pasted as it is"
+    """What the picture of all inputs, one above the other, is called."""
 
 
+_APPLES = "apples.ora#Apples"
 _MOON = {"picture": "shipwreck.ora#Shipwreck", "element": "shipwreck.ora#Moon"}
 
 EXAMPLES = (
@@ -92,5 +96,60 @@ EXAMPLES = (
         "harmonize",
         {"picture": "shipwreck.ora#Shipwreck", "element": "shipwreck.ora#Sandals"},
         ending=".ora",
+    ),
+    Example(
+        "generate_lemons",
+        "Generate: new pictures of a class",
+        "The model that comes with Intarsia was trained from nothing on photographs of a grocery "
+        "shop. Every picture it makes remembers its latent, so that it can be edited at once.",
+        "generate",
+        settings={"class_name": "lemon", "count": "16", "layout": "grid", "size": "model"},
+    ),
+    Example(
+        "relabel_apples",
+        "Relabel: three apples become oranges",
+        "The model finds the photograph among the pictures it can make, changes the class inside "
+        "the area, and only the difference goes back to the photograph, at its full resolution. "
+        "The steps of the slider are made in the same run.",
+        "relabel",
+        {"picture": _APPLES, "area": "apples.ora#Blue areas"},
+        {"class_name": "orange"},
+        before="the areas to change",
+    ),
+    Example(
+        "relabel_two_classes",
+        "Relabel: several classes in one pass",
+        "Each area has its own class, as layers with colour labels do in Krita and GIMP.",
+        "relabel",
+        {
+            "picture": _APPLES,
+            "areas:blue": "apples.ora#Blue areas",
+            "areas:yellow": "apples.ora#Yellow areas",
+        },
+        {"classes": "blue=apple_red, yellow=lemon"},
+        before="the areas to change",
+    ),
+    Example(
+        "transplant_orange",
+        "Transplant: features of another picture",
+        "An orange of another photograph, moved onto an apple: where it came from is found by "
+        "itself, and its features are put in there while the picture is made.",
+        "transplant",
+        {
+            "picture": _APPLES,
+            "references": "apples.ora#Oranges",
+            "piece": "apples.ora#Piece of Oranges",
+        },
+        {"texture": "1"},
+        before="the moved piece",
+    ),
+    Example(
+        "translate_apples",
+        "Translate: the whole picture as other classes",
+        "A contact sheet to choose from.",
+        "translate",
+        {"picture": _APPLES},
+        {"classes": "apple_red, orange, lemon, lime, tomato, potato"},
+        before="the picture",
     ),
 )

@@ -12,7 +12,7 @@ from PIL import Image
 from intarsia_client.client import Client
 from intarsia_client.errors import IntarsiaError
 from intarsia_client.schema import Progress, Result
-from intarsia_daemon.cli.outputs import write_output
+from intarsia_daemon.cli.outputs import write_frames, write_output
 from intarsia_daemon.cli.run import Request, build_request, submit
 from intarsia_daemon.cli.sources import Source, SourceReader
 from intarsia_daemon.cli.terminal import ProgressLines
@@ -49,6 +49,7 @@ class Showing:
             output = self.out / f"{example.name}{example.ending}"
             written = write_output(output, request.operation, sources, result)
             self._show(output)
+            self._show_frames(request, sources, result)
             chapter.notes += [*result.notes, *written.notes]
         except IntarsiaError as error:
             chapter.error = str(error)
@@ -87,7 +88,16 @@ class Showing:
             image.save(self.out / file)
             self.chapter.samples.append(Figure(file, text))
 
+    def _show_frames(self, request: Request, sources: list[Source], result: Result) -> None:
+        """The amounts that were made beside the one asked for."""
+        if not result.frames:
+            return
+        files = write_frames(self.out, self.example.name, request.operation, sources, result)
+        self.chapter.samples += [Figure(file.name, file.stem.rsplit("-", 1)[-1]) for file in files]
+
     def _write_before(self, sources: list[Source]) -> None:
+        if not sources:
+            return
         base = sources[0]
         layers = [Layer(s.name, s.x, s.y, s.array) for s in reversed(sources)]
         size = (base.document.width, base.document.height)
@@ -95,7 +105,7 @@ class Showing:
         (self.out / file).write_bytes(
             pictures.encode_png(render(layers, 0, 0, *size), base.icc, {})
         )
-        self.chapter.pictures.append(Figure(file, "pasted as it is"))
+        self.chapter.pictures.append(Figure(file, self.example.before))
 
     def _show(self, output: Path) -> None:
         file = output.name

@@ -8,7 +8,6 @@ Suzuki et al. 2018 (arXiv:1811.10153, eq. 2) mix scales; see `StyledConvolution.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,40 +22,18 @@ from intarsia_models.families.stylegan2.settings import (
     convolution_size,
     size_name,
 )
+from intarsia_models.families.stylegan2.style_codes import (
+    StyleCodes,
+    checked_styles,
+    noise_maps,
+    truncated,
+)
 from intarsia_models.generators.class_maps import ClassMaps
 from intarsia_models.generators.generator import EditPoint, Generator, NormLayer, State
 
-MEAN_SAMPLES = 4096
+MEAN_SAMPLES = 1024
+"""Latents over which the mean style of a class is taken."""
 MEAN_SEED = 0
-
-
-@dataclass(frozen=True, eq=False)
-class StyleCodes:
-    """Styles and noise of pictures, and from what they were made."""
-
-    w_plus: Tensor
-    """(B, styles, w_dim), truncated."""
-    noise: tuple[Tensor | None, ...]
-    """By styled convolution."""
-    y: Tensor | None
-    z: Tensor | None
-    """(B, z_dim), or None where styles were given."""
-    truncation_psi: float = 1.0
-    truncation_cutoff: int | None = None
-
-    @property
-    def batch(self) -> int:
-        """Number of pictures."""
-        return self.w_plus.shape[0]
-
-    def expand(self, count: int) -> StyleCodes:
-        """The same for copies of one picture."""
-        return replace(
-            self,
-            w_plus=self.w_plus.expand(count, -1, -1),
-            y=None if self.y is None else self.y.expand(count, *self.y.shape[1:]),
-            z=None if self.z is None else self.z.expand(count, -1),
-        )
 
 
 class StyleGAN2Generator(Generator):
@@ -134,18 +111,12 @@ class StyleGAN2Generator(Generator):
         Raises:
             ValueError: A shape or value does not fit.
         """
-        if w_plus is None:
-            w_plus = self.styles(z, y)
-        elif w_plus.ndim != 3 or w_plus.shape[1] not in (1, self.sizes.styles):
-            raise ValueError(
-                f"w_plus must be (B, {self.sizes.styles}, {self.w_dim}), got {tuple(w_plus.shape)}."
-            )
-        if not 0.0 <= truncation_psi <= 1.0:
-            raise ValueError(f"truncation_psi must lie in [0, 1], got {truncation_psi}.")
-        w_plus = w_plus.expand(-1, self.sizes.styles, -1)
-        w_plus = self._truncated(w_plus, truncation_psi, truncation_cutoff)
-        maps = self._noise(noise, w_plus.shape[0])
-        return StyleCodes(w_plus, maps, y, z, truncation_psi, truncation_cutoff)
+        own = self.styles(z, y) if w_plus is None else w_plus
+        own = checked_styles(own, self.sizes.styles, self.w_dim)
+        own = truncated(own, self.w_avg, truncation_psi, truncation_cutoff)
+        stored = [conv.noise for conv in self.convs if isinstance(conv, StyledConvolution)]
+        maps = noise_maps(noise, stored, own.shape[0])
+        return StyleCodes(own, maps, y, z, truncation_psi, truncation_cutoff)
 
     def styles(self, z: Tensor | None, y: Tensor | None) -> Tensor:
         """(B, 1, w_dim): the mapping network's styles, not truncated."""
@@ -154,33 +125,6 @@ class StyleGAN2Generator(Generator):
             c = y if y.is_floating_point() else nn.functional.one_hot(y, self.num_classes)
             c = c.to(self.w_avg)
         return self.mapping(z, c)[:, None]
-
-    def _truncated(self, w_plus: Tensor, psi: float, cutoff: int | None) -> Tensor:
-        if psi == 1.0:
-            return w_plus
-        near = self.w_avg + psi * (w_plus - self.w_avg)
-        if cutoff is None:
-            return near
-        return torch.cat((near[:, :cutoff], w_plus[:, cutoff:]), 1)
-
-    def _noise(self, noise: str | Sequence[Tensor], batch: int) -> tuple[Tensor | None, ...]:
-        convs = [conv for conv in self.convs if isinstance(conv, StyledConvolution)]
-        if not isinstance(noise, str):
-            wanted = [(1, conv.size, conv.size) for conv in convs]
-            given = [tuple(part.shape[1:]) for part in noise]
-            if given != wanted:
-                raise ValueError(f"noise must be maps of the sizes {wanted}, got {given}.")
-            return tuple(part.to(self.w_avg) for part in noise)
-        if noise == "const":
-            return tuple(conv.noise for conv in convs)
-        if noise == "none":
-            return (None,) * len(convs)
-        if noise == "random":
-            source = torch.Generator()
-            source.seed()
-            shapes = [(batch, 1, conv.size, conv.size) for conv in convs]
-            return tuple(torch.randn(s, generator=source).to(self.w_avg) for s in shapes)
-        raise ValueError(f'noise must be "const", "none", "random" or maps, got {noise!r}.')
 
     # --- levels
 
@@ -233,7 +177,8 @@ class StyleGAN2Generator(Generator):
             y = torch.full((codes.batch,), index, device=codes.w_plus.device)
             if codes.z is not None:
                 own = self.styles(codes.z, y).expand(-1, self.sizes.styles, -1)
-                found.append(self._truncated(own, codes.truncation_psi, codes.truncation_cutoff))
+                psi, cutoff = codes.truncation_psi, codes.truncation_cutoff
+                found.append(truncated(own, self.w_avg, psi, cutoff))
             else:
                 found.append(codes.w_plus + self._class_mean(index) - self._own_mean(codes))
         return torch.stack(found, 1)
@@ -251,7 +196,7 @@ class StyleGAN2Generator(Generator):
         """(1, w_dim) mean style of a class, computed once."""
         if index not in self._class_means:
             with torch.inference_mode(False), torch.no_grad():
-                z = self.sample_z(MEAN_SAMPLES // 4, MEAN_SEED)
+                z = self.sample_z(MEAN_SAMPLES, MEAN_SEED)
                 y = torch.full((len(z),), index, device=z.device)
                 self._class_means[index] = self.styles(z, y).mean(0)
         return self._class_means[index].to(self.w_avg)

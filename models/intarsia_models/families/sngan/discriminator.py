@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from intarsia_models.families.sngan.layers import (
+    Kept,
     SpectralConv2d,
     SpectralEmbedding,
     SpectralLinear,
@@ -39,13 +40,19 @@ class DownBlock(nn.Module):
         self.shortcut = None
         if downsample or in_channels != out_channels:
             self.shortcut = SpectralConv2d(in_channels, out_channels, 1)
+        self._kept = Kept()
+
+    def train(self, mode: bool = True) -> DownBlock:
+        """As in every module; forgets what was prepared of the weights."""
+        self._kept.forget()
+        return super().train(mode)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C', H, W) or (B, C', H/2, W/2)."""
         h = self.conv1(x if self.first else torch.relu(x))
         h = torch.relu(h)
         if self.downsample:
-            h = halved_convolution(h, self.conv2.normalized(), self.conv2.bias)
+            h = halved_convolution(h, self.conv2.normalized(), self.conv2.bias, self._kept)
             x = halved(x)  # averages and a 1x1 convolution commute
         else:
             h = self.conv2(h)

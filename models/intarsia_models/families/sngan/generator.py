@@ -20,6 +20,7 @@ from intarsia_models.families.sngan.encoder import SNGANEncoder
 from intarsia_models.families.sngan.layers import (
     ConditionalBatchNorm,
     Conv2d,
+    Kept,
     Linear,
     initialize,
     upsampled,
@@ -63,13 +64,19 @@ class UpBlock(nn.Module):
         self.norm2 = ConditionalBatchNorm(hidden, num_classes)
         self.conv2 = Conv2d(hidden, out_channels, 3, gain=math.sqrt(2))
         self.shortcut = Conv2d(in_channels, out_channels, 1)
+        self._kept = Kept()
+
+    def train(self, mode: bool = True) -> UpBlock:
+        """As in every module; forgets what was prepared of the weights."""
+        self._kept.forget()
+        return super().train(mode)
 
     def forward(
         self, x: Tensor, y: Tensor | None, maps: ClassMaps | None = None, name: str = ""
     ) -> Tensor:
         """(B, C, H, W) -> (B, C', 2H, 2W); ``name`` is the block's in the maps."""
         h = torch.relu(self.norm1(x, y, maps, f"{name}.b1"))
-        h = upsampled_convolution(h, self.conv1.weight, self.conv1.bias)
+        h = upsampled_convolution(h, self.conv1.weight, self.conv1.bias, self._kept)
         h = torch.relu(self.norm2(h, y, maps, f"{name}.b2"))
         # a 1x1 convolution and repetition commute; at the small size it costs a quarter
         return self.conv2(h) + upsampled(self.shortcut(x))

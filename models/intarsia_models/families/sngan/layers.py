@@ -8,6 +8,7 @@ Miyato & Koyama 2018 (arXiv:1802.05637); initialization as in the latter's publi
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
@@ -80,6 +81,38 @@ class ConditionalBatchNorm(nn.Module):
         return table[y]
 
 
+class Kept:
+    """A tensor that is made of others and kept until one of those changes.
+
+    Only where no gradient goes through them: a frozen network need not prepare its weights anew for
+    every picture.
+    """
+
+    def __init__(self) -> None:
+        self._sources: tuple[Tensor, ...] = ()
+        self._state: tuple[tuple[int, int], ...] = ()
+        self._made: Tensor | None = None
+
+    def of(self, sources: tuple[Tensor, ...], make: Callable[[], Tensor]) -> Tensor:
+        """``make()``, or what was kept of it."""
+        gradient = torch.is_grad_enabled() and any(source.requires_grad for source in sources)
+        if gradient or any(source.is_inference() for source in sources):
+            return make()
+        state = tuple((source._version, source.data_ptr()) for source in sources)
+        same = len(self._sources) == len(sources) and all(
+            one is other for one, other in zip(self._sources, sources, strict=True)
+        )
+        if self._made is None or not same or state != self._state:
+            with torch.inference_mode(False), torch.no_grad():
+                self._made = make()
+            self._sources, self._state = sources, state
+        return self._made
+
+    def forget(self) -> None:
+        """Free the memory."""
+        self._sources, self._made = (), None
+
+
 class SpectralWeight(nn.Module):
     """A weight that is divided by an estimate of its largest singular value.
 
@@ -99,24 +132,18 @@ class SpectralWeight(nn.Module):
         self.weight = nn.Parameter(torch.zeros(shape))
         self.bias = nn.Parameter(torch.zeros(shape[0])) if bias else None
         self.register_buffer("u", torch.ones(1, shape[0]))
-        self._kept: tuple[tuple[object, ...], Tensor] | None = None
+        self._kept = Kept()
 
     def normalized(self) -> Tensor:
         """The weight over its spectral norm; its gradient reaches the weight, u and v are
         constants."""
-        weight = self.weight
-        gradient = torch.is_grad_enabled() and weight.requires_grad
-        if self.training or gradient or weight.is_inference() or self.u.is_inference():
-            return self._divided(store=self.training)
-        key = (weight.data_ptr(), weight._version, self.u.data_ptr(), self.u._version, weight.dtype)
-        if self._kept is None or self._kept[0] != key:
-            with torch.inference_mode(False), torch.no_grad():
-                self._kept = (key, self._divided(store=False))
-        return self._kept[1]
+        if self.training:
+            return self._divided(store=True)
+        return self._kept.of((self.weight, self.u), lambda: self._divided(store=False))
 
     def train(self, mode: bool = True) -> SpectralWeight:
         """As in every module; forgets the kept weight."""
-        self._kept = None
+        self._kept.forget()
         return super().train(mode)
 
     def _divided(self, *, store: bool) -> Tensor:

@@ -14,37 +14,54 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from intarsia_models.families.sngan.layers import Kept
+
 _SPREAD = ((1.0, 0.0, 0.0), (1.0, 1.0, 0.0), (0.0, 1.0, 1.0), (0.0, 0.0, 1.0))
 """Row r: the rows of a 3x3 kernel that meet the r-th of four rows."""
 
 
-def upsampled_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def upsampled_convolution(
+    x: Tensor, weight: Tensor, bias: Tensor | None, kept: Kept | None = None
+) -> Tensor:
     """A 3x3 convolution of the input with every value repeated 2 x 2.
 
     Args:
         x: (B, C, H, W).
         weight: (C', C, 3, 3).
         bias: (C',) or None.
+        kept: Keeps the 4x4 kernel of a weight without gradients.
 
     Returns:
         (B, C', 2H, 2W).
     """
-    kernel = _spread(weight).flip(2, 3).transpose(0, 1)
-    return F.conv_transpose2d(x, kernel, bias, stride=2, padding=1)
+
+    def kernel() -> Tensor:
+        return _spread(weight).flip(2, 3).transpose(0, 1).contiguous()
+
+    made = kernel() if kept is None else kept.of((weight,), kernel)
+    return F.conv_transpose2d(x, made, bias, stride=2, padding=1)
 
 
-def halved_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def halved_convolution(
+    x: Tensor, weight: Tensor, bias: Tensor | None, kept: Kept | None = None
+) -> Tensor:
     """A 3x3 convolution that keeps the size, and averages of 2 x 2 of its result.
 
     Args:
         x: (B, C, H, W), H and W even.
         weight: (C', C, 3, 3).
         bias: (C',) or None.
+        kept: Keeps the 4x4 kernel of a weight without gradients.
 
     Returns:
         (B, C', H / 2, W / 2).
     """
-    return F.conv2d(x, _spread(weight) / 4, bias, stride=2, padding=1)
+
+    def kernel() -> Tensor:
+        return _spread(weight) / 4
+
+    made = kernel() if kept is None else kept.of((weight,), kernel)
+    return F.conv2d(x, made, bias, stride=2, padding=1)
 
 
 def _spread(weight: Tensor) -> Tensor:

@@ -51,6 +51,7 @@ class Control(QtWidgets.QWidget):
         if self.parameter.recompute:
             text += " " + RECOMPUTES
         label = QtWidgets.QLabel(text)
+        label.setWordWrap(True)  # rather than widen the panel
         label.setBuddy(buddy)
         if self.parameter.recompute:
             label.setToolTip(

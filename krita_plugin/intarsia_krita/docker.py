@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from dataclasses import replace
 from typing import Any, Mapping
 
 from krita import DockWidget, Krita
@@ -222,6 +223,7 @@ class IntarsiaDocker(DockWidget):
             situation.document_name,
             situation.active_id,
             situation.mark_ids(),
+            situation.reads_active,
         )
         self._send(work, Request(job, operation, inputs, values, form.seed(), label))
         self._remember()
@@ -239,9 +241,7 @@ class IntarsiaDocker(DockWidget):
         if unsent is None:
             return self.run()
         work, request = unsent
-        fresh = Work(
-            work.job, work.operation, work.document, work.document_name, work.element, work.marks
-        )
+        fresh = replace(work, state="connecting", lane="", progress=None, preview=None, hint="")
         self.session.over.discard(work.job)
         return self._send(fresh, request)
 
@@ -320,7 +320,8 @@ class IntarsiaDocker(DockWidget):
         if result.layers:
             outcome.picture = pixmap(result.layers[0], THUMBNAIL)
         self.session.outcomes.setdefault(work.document, []).append(outcome)
-        QtCore.QTimer.singleShot(_ACTIVATED_MS, self._restore_active)
+        if work.read_layer:
+            QtCore.QTimer.singleShot(_ACTIVATED_MS, self._restore_active)
         if work.element and not found:
             self.session.said = tr("Its layer is gone; the result is on top.")
         self.jobs.acknowledge(work.job)

@@ -104,6 +104,7 @@ class _Row(QtWidgets.QWidget):
         self._list.setAccessibleDescription(wanted.help)
         self._list.installEventFilter(guard)
         label = QtWidgets.QLabel(wanted.label.replace("&", "&&"))
+        label.setWordWrap(True)
         label.setBuddy(self._list)
         self._arrange(label)
 

@@ -33,6 +33,8 @@ class Work:
     """Id of the layer that the result belongs above; None: on top of all."""
     marks: tuple[str, ...] = ()
     """Ids of layers that only say where; where they lie on that layer, the result lies on them."""
+    read_layer: bool = True
+    """Whether it read the active layer; then that is made active again for the next run."""
     state: str = "connecting"
     """``connecting``, ``queued``, ``running``, ``paused`` or ``stopping``."""
     lane: str = ""

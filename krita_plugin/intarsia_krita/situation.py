@@ -55,6 +55,11 @@ class Situation:
         names = ("x", "y", "width", "height")
         return [dict(zip(names, source.bounds), input=source.input) for source in self.sources]
 
+    @property
+    def reads_active(self) -> bool:
+        """Whether the active layer is what is read."""
+        return any(node is self.active for source in self.sources for node in source.nodes)
+
     def mark_ids(self) -> tuple[str, ...]:
         """Ids of the layers that only say where: areas, and pieces that were moved."""
         inputs = {i.name: i for i in self.operation.inputs}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import krita
@@ -17,6 +18,14 @@ from intarsia_krita.situation import document_id
 from krita_panel import part, run, send  # isort: skip (it needs a Qt)
 
 RED_PIXELS = bytes([200, 30, 30, 255]) * 4
+
+
+def wait_until(reached: Any) -> None:
+    """Let the panel's timers run until something happened."""
+    deadline = time.monotonic() + 20
+    while not reached():
+        assert time.monotonic() < deadline
+        QtWidgets.QApplication.processEvents(QtCore.QEventLoop.ProcessEventsFlag.AllEvents, 50)
 
 
 def test_every_parameter_has_a_control_with_a_name_for_people_who_hear_it(docker: Any) -> None:
@@ -113,11 +122,22 @@ def test_the_layer_that_was_active_is_active_again_after_a_result_arrived(
     job, active = run(docker), document.activeNode()
     send(docker, "finished", job, Result((ResultLayer("B", 2, 2, 4, RED_PIXELS),), {}))
     assert document.activeNode() is not active
-    wait = QtCore.QEventLoop()
-    QtCore.QTimer.singleShot(400, wait.quit)
-    wait.exec()
-    assert document.activeNode() is active
+    wait_until(lambda: document.activeNode() is active)
     assert part(docker, "intarsia_run").isEnabled()
+
+
+def test_a_new_picture_stays_the_active_layer_after_a_run_that_read_no_layer(
+    docker: Any, document: krita.Document
+) -> None:
+    restored: list[str] = []
+    docker._restore_active = lambda: restored.append(document.activeNode().name())
+    for operation, name in (("learn", "Grid"), ("blend", "Blended")):
+        docker.panel.form.choose(operation)
+        document.active = document.root.children[1]
+        layer = ResultLayer(name, 2, 2, 4, RED_PIXELS)
+        send(docker, "finished", run(docker), Result((layer,), {}))
+    wait_until(lambda: restored)  # both timers would have fired in the order of the runs
+    assert restored == ["Blended"]
 
 
 def test_the_result_of_a_closed_picture_stays_in_the_engine(

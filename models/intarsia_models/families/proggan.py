@@ -29,8 +29,8 @@ LICENCE = (
     "Networks converted from NVIDIA's Progressive GAN are under CC BY-NC 4.0 (not commercial); "
     "networks that others trained are under their own terms."
 )
-EPS = 1e-7
-"""Of the pixel norm, as in the files' code."""
+EPS = 1e-8
+"""Of the pixel norm, as in the paper."""
 SLOPE = 0.2
 _PREFIXES = ("", "state_dict.")
 _LAYER = re.compile(r"(layer|features\.)(\d+)\.conv\.weight")

@@ -40,6 +40,7 @@ IN_ROOT = str(HERE / "in_root.sh")
 DISPLAY = int(os.environ.get("INTARSIA_KRITA_DISPLAY", "71"))
 DRIVER = "intarsia_test_driver"
 PAINTING = PROJECT / "backend/intarsia_daemon/demo/pictures/starry_night_lemur.ora"
+APPLES = PAINTING.with_name("apples.ora")
 NEEDED = [
     pytest.mark.editors,
     pytest.mark.timeout(2400),
@@ -137,6 +138,8 @@ class Krita:
         self._add_driver(user)
         settings["model"] = self.model = install_small_generator(self.engine_home)
         shutil.copytree(HERE / "krita_scenes", scenes / "krita_scenes")
+        shutil.copy(APPLES, scenes)
+        settings["apples"] = APPLES.name
         written = {key: case.write(scenes, key) for key, case in cases.items()}
         text = json.dumps({"cases": written, **settings})
         (scenes / "scenes.json").write_text(text, "utf-8")
@@ -244,7 +247,9 @@ def main() -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     krita = Krita(folder)
-    krita.prepare({"small": small_case(), "large": large_case()}, depth="U16")
+    cases = {"small": small_case(), "large": large_case()}
+    shown = {"shown_model": "", "shown_classes": ("orange", "lemon")}
+    krita.prepare(cases, depth="U16", **shown)
     for name, found in krita.play(scenes, limit_s=1800).items():
         print(f"== {name}\n{found.get('traceback') or json.dumps(found, indent=1)}")
 

@@ -45,6 +45,7 @@ bench: $(READY)  ## benchmarks: ratios to the peers, in one run
 	$(BIN)/python benchmarks/poisson.py $(ARGS)
 	$(BIN)/python benchmarks/cancelling.py $(ARGS)
 	$(BIN)/python benchmarks/single_image.py $(ARGS)
+	$(BIN)/python benchmarks/spatial_norm.py $(ARGS)
 
 package: $(READY)  ## the Krita zip, the GIMP zip and the wheel, in dist/
 	$(BIN)/python tools/package.py

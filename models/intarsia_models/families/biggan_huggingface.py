@@ -7,20 +7,16 @@ networks' sizes can be told from it. There are no discriminators in this format.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from intarsia_models.families.biggan.generator import build
-from intarsia_models.families.biggan.reading import (
-    as_sentences,
-    bottom_width,
-    subtrees,
-)
+from intarsia_models.families.biggan.reading import bottom_width
 from intarsia_models.families.biggan.settings import BigGANSettings, BlockSettings
 from intarsia_models.families.biggan.spectral_norm import ORIGINAL, divided_out
+from intarsia_models.families.biggan.state_dicts import Tensors, as_sentences, subtrees
 from intarsia_models.foreign_files import ForeignFile
 from intarsia_models.generators.families import Converted, Family
 
@@ -39,8 +35,6 @@ LICENCE = (
     "ImageNet."
 )
 LAYER = re.compile(r"generator\.layers\.(\d+)\.")
-
-Tensors = Mapping[str, Tensor]
 
 
 def recognises(file: ForeignFile) -> bool:
@@ -96,9 +90,7 @@ def _settings(
             num_classes=classes,
             embedding_dim=embedding,
             first_name="generator.gen_z",
-            bottom_width=bottom_width(
-                flat["generator.gen_z.weight"].shape[0], blocks[0].inputs
-            ),
+            bottom_width=bottom_width(flat["generator.gen_z.weight"].shape[0], blocks[0].inputs),
             blocks=blocks,
             norm_eps=float(config.get("eps", EPS)),
             statistics=flat["generator.bn.running_means"].shape[0],

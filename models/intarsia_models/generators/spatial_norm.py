@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from intarsia_models.generators import fused_affine
+
 
 def plain_norm(
     x: Tensor,
@@ -32,6 +34,9 @@ def plain_norm(
     """
     scale = gamma * torch.rsqrt(variance + eps)
     shift = beta - scale * mean
+    if fused_affine.usable(x, scale, shift):
+        channels = x.shape[1]
+        return fused_affine.affine(x, scale.view(-1, channels), shift.view(-1, channels), relu=relu)
     shape = (-1, x.shape[1], 1, 1)
     result = torch.addcmul(shift.view(shape), x, scale.view(shape))
     return result.relu_() if relu else result
@@ -62,6 +67,8 @@ def spatial_norm(
     """
     scales = gammas * torch.rsqrt(variance + eps)
     shifts = betas - scales * mean
+    if fused_affine.usable(x, weights, scales, shifts):
+        return fused_affine.mixed_affine(x, weights, scales, shifts, relu=relu)
     scale = torch.einsum("bkhw,bkc->bchw", *_same_batch(weights, scales))
     shift = torch.einsum("bkhw,bkc->bchw", *_same_batch(weights, shifts))
     result = torch.addcmul(shift, x, scale)

@@ -73,9 +73,7 @@ class BigGANCodes:
         if part.shape[1] == 0:
             return rows[None]
         count, batch = len(chosen), part.shape[0]
-        return torch.cat(
-            (rows.expand(batch, -1, -1), part[:, None].expand(-1, count, -1)), dim=2
-        )
+        return torch.cat((rows.expand(batch, -1, -1), part[:, None].expand(-1, count, -1)), dim=2)
 
 
 class ConditionalNorm(nn.Module):
@@ -275,4 +273,3 @@ def embedded(y: Tensor, table: Tensor | None, num_classes: int, like: Tensor) ->
     if table is None:
         return rows
     return rows @ table if y.is_floating_point() else table[y]
-

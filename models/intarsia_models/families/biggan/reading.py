@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
 from intarsia_models.errors import UnreadableModel
+from intarsia_models.families.biggan.discriminator_reading import read_discriminator
 from intarsia_models.families.biggan.settings import (
     BigGANSettings,
     BlockKind,
     BlockSettings,
     Conditioning,
-    DiscriminatorSettings,
-    JudgeBlockSettings,
 )
 from intarsia_models.families.biggan.spectral_norm import divided_out
+from intarsia_models.families.biggan.state_dicts import (
+    ATTENTION,
+    Tensors,
+    as_sentences,
+    attention,
+    convolution,
+    count_of,
+    subtrees,
+)
 from intarsia_models.foreign_files import ForeignFile
 from intarsia_models.generators.families import Companion, Converted, Role
-
-Tensors = Mapping[str, Tensor]
 
 GENERATOR_KEYS = ("linear.weight", "blocks.0.0.bn1.gain.weight", "output_layer.0.gain")
 DISCRIMINATOR_KEYS = ("linear.weight", "embed.weight", "blocks.0.0.conv1.weight")
 DEEP_KEY = "blocks.0.0.conv4.weight"
-ATTENTION = {"theta": "query", "phi": "key", "g": "value", "o": "output"}
 MEAN = ("stored_mean", "bn.stored_mean", "bn.running_mean", "running_mean")
 VARIANCE = ("stored_var", "bn.stored_var", "bn.running_var", "running_var")
 SYNCHRONIZED = "blocks.0.0.bn1.bn.running_mean"
@@ -42,44 +45,6 @@ NOT_MULTIPLIED = (
     "Written with the code's synchronized norm, which adds its gain in eval mode; pictures equal "
     "those of the public code. For a network trained on several GPUs set gain_is_added to False."
 )
-
-
-def subtrees(tensors: Tensors, keys: Sequence[str]) -> dict[str, dict[str, Tensor]]:
-    """The state dicts in a file that have all these keys, by what stands before them.
-
-    ``module.`` of DataParallel and the names of containers (``state_dict.``, ``G_ema.``) are such
-    prefixes. Averaged weights come first.
-    """
-    ends = [name.removesuffix(keys[-1]) for name in tensors if name.endswith(keys[-1])]
-    whole = [
-        end
-        for end in ends
-        if (not end or end.endswith(".")) and all(end + key in tensors for key in keys)
-    ]
-    whole.sort(key=lambda end: ("ema" not in end.lower(), len(end)))
-    return {
-        end: {name[len(end) :]: t for name, t in tensors.items() if name.startswith(end)}
-        for end in whole
-    }
-
-
-@contextmanager
-def as_sentences(file: ForeignFile, what: str) -> Iterator[None]:
-    """Turn what goes wrong with missing or misshapen tensors into `UnreadableModel`."""
-    try:
-        yield
-    except UnreadableModel:
-        raise
-    except KeyError as error:
-        raise UnreadableModel(
-            f"{file.path.name} is no whole {what}: {error.args[0]} is missing.",
-            "Download or export it again.",
-        ) from error
-    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        raise UnreadableModel(
-            f"{file.path.name} is no {what} that can be read: {error}.",
-            "Its shapes do not fit together.",
-        ) from error
 
 
 def read_generator(tensors: Tensors, family: str) -> tuple[BigGANSettings, dict[str, Tensor]]:
@@ -105,50 +70,6 @@ def read_generator(tensors: Tensors, family: str) -> tuple[BigGANSettings, dict[
     if left:
         raise ValueError(f"it has layers that are not known: {', '.join(sorted(left)[:3])}")
     return settings, found
-
-
-def read_discriminator(tensors: Tensors) -> Companion:
-    """A discriminator's state dict in our form.
-
-    Raises:
-        KeyError: A tensor is missing.
-        ValueError: Shapes do not fit together.
-    """
-    flat = divided_out(tensors)
-    deep = "input_conv.weight" in flat
-    found = {
-        "linear.weight": flat["linear.weight"][:1],
-        "linear.bias": flat["linear.bias"][:1],
-        "embedding": flat["embed.weight"],
-    }
-    if deep:
-        found |= _conv(flat, "input_conv", "input")
-    blocks: list[JudgeBlockSettings] = []
-    stages = _count(flat, "blocks.{}.0.conv1.weight")
-    widths = {flat[f"blocks.{stage}.0.conv1.weight"].shape[1] for stage in range(stages)}
-    for stage in range(stages):
-        depth = _count(flat, f"blocks.{stage}.{{}}.conv1.weight")
-        for position in range(depth):
-            place = f"blocks.{stage}.{position}"
-            block = _judge_block(flat, place, stage == stages - 1, deep)
-            if deep:  # the shapes do not tell; the 32 px network, all of one width, halves twice
-                halves = position == 0 and (len(widths) > 1 or stage < 2)
-                block = replace(block, downsample=halves)
-            names = ("conv1", "conv2", "conv3", "conv4") if deep else ("conv1", "conv2")
-            for name in names:
-                found |= _conv(flat, f"{place}.{name}", f"blocks.{len(blocks)}.{name}")
-            if block.skip:
-                found |= _conv(flat, f"{place}.conv_sc", f"blocks.{len(blocks)}.conv_skip")
-            blocks.append(block)
-        if f"blocks.{stage}.{depth}.gamma" in flat:
-            blocks[-1] = replace(blocks[-1], attention=True)
-            at = f"attentions.{len(blocks) - 1}"
-            found |= _attention(flat, f"blocks.{stage}.{depth}", at)
-    kind: BlockKind = "bottleneck" if deep else "basic"
-    settings = DiscriminatorSettings(kind, flat["embed.weight"].shape[0], tuple(blocks))
-    return Companion(
-        settings.to_json(), {f"discriminator.{name}": tensor for name, tensor in found.items()}
-    )
 
 
 def reader(family: str) -> Callable[[ForeignFile], Converted]:
@@ -209,7 +130,7 @@ def _judges(file: ForeignFile) -> list[dict[str, Tensor]]:
 
 
 def _generator_settings(flat: Tensors, kind: BlockKind, family: str) -> BigGANSettings:
-    count = _count(flat, "blocks.{}.0.conv1.weight")
+    count = count_of(flat, "blocks.{}.0.conv1.weight")
     conditioning, embedding, classes = _conditioning(flat, kind)
     inputs = flat["linear.weight"].shape[1]
     z_dim = {
@@ -324,35 +245,18 @@ def _generator_block(
             found[f"norm{number}.{ours}.weight"] = table if settings.embedding_dim else table.T
         found[f"norm{number}.mean"] = _one_of(flat, name, MEAN)[None]
         found[f"norm{number}.variance"] = _one_of(flat, name, VARIANCE)[None]
-        found |= _conv(flat, f"{place}.conv{number}", f"conv{number}")
+        found |= convolution(flat, f"{place}.conv{number}", f"conv{number}")
         used |= {f"{name}.gain.weight", f"{name}.bias.weight"}
         used |= {f"{name}.{end}" for end in (*MEAN, *VARIANCE)}
         used |= {f"{place}.conv{number}.{end}" for end in ("weight", "bias")}
     if settings.kind == "basic":
-        found |= _conv(flat, f"{place}.conv_sc", "conv_skip")
+        found |= convolution(flat, f"{place}.conv_sc", "conv_skip")
         used |= {f"{place}.conv_sc.{end}" for end in ("weight", "bias")}
     if block.attention:
-        found |= _attention(flat, f"blocks.{index}.1", "attention")
+        found |= attention(flat, f"blocks.{index}.1", "attention")
         used |= {f"blocks.{index}.1.{name}.weight" for name in ATTENTION}
         used |= {f"blocks.{index}.1.gamma"}
     return found
-
-
-def _judge_block(flat: Tensors, place: str, last: bool, deep: bool) -> JudgeBlockSettings:
-    hidden, inputs = flat[f"{place}.conv1.weight"].shape[:2]
-    outputs = flat[f"{place}.{'conv4' if deep else 'conv2'}.weight"].shape[0]
-    skip = f"{place}.conv_sc.weight" in flat
-    # A basic block that keeps size and width has nothing on the way around; the last keeps size.
-    return JudgeBlockSettings(inputs, hidden, outputs, skip and not last, skip, False)
-
-
-def _conv(flat: Tensors, theirs: str, ours: str) -> dict[str, Tensor]:
-    return {f"{ours}.{end}": flat[f"{theirs}.{end}"] for end in ("weight", "bias")}
-
-
-def _attention(flat: Tensors, theirs: str, ours: str) -> dict[str, Tensor]:
-    found = {f"{ours}.{new}.weight": flat[f"{theirs}.{old}.weight"] for old, new in ATTENTION.items()}
-    return {**found, f"{ours}.attention_gain": flat[f"{theirs}.gamma"].reshape(())}
 
 
 def _one_of(flat: Tensors, place: str, ends: Sequence[str]) -> Tensor:
@@ -360,13 +264,3 @@ def _one_of(flat: Tensors, place: str, ends: Sequence[str]) -> Tensor:
         if f"{place}.{end}" in flat:
             return flat[f"{place}.{end}"]
     raise KeyError(f"{place}.{ends[0]}")
-
-
-def _count(flat: Tensors, pattern: str) -> int:
-    """How many numbers from 0 on the pattern has."""
-    count = 0
-    while pattern.format(count) in flat:
-        count += 1
-    if count == 0:
-        raise KeyError(pattern.format(0))
-    return count

@@ -92,6 +92,8 @@ def run(name, image, layer, mode=NOW, **settings):
     value = values.index(1) if values.length() > 1 else None
     answer["layer"] = value.get_name() if isinstance(value, Gimp.Layer) else None
     answer["text"] = value if isinstance(value, str) else None
+    report = values.index(2) if values.length() > 2 else None
+    answer["report"] = json.loads(report) if report else None
     return answer
 
 
@@ -149,6 +151,30 @@ def changed_by(name, image, layer, babl_format="R'G'B'A u8", **settings):
 
 def walk(layers):
     return [item for layer in layers for item in [layer, *walk(layer.get_children())]]
+
+
+# --- generated pictures ---------------------------------------------------------------------------
+
+TAGS = {"blue": Gimp.ColorTag.BLUE, "purple": Gimp.ColorTag.VIOLET}
+
+
+def generated(image, class_name, seed, **settings):
+    """A picture of a class as a new layer of the image."""
+    answer = run(
+        "generate", image, None, class_name=class_name, seed=seed, layout="one", **settings
+    )
+    assert answer["status"] == "success", answer
+    return image.get_layer_by_name(answer["layer"])
+
+
+def marked(image, tag, place):
+    """A layer with a colour tag that covers a rectangle, half transparent as artists paint it."""
+    x, y, width, height = place
+    colours = bytes((30, 60, 250, 255)) * (width * height)
+    layer = add(image, "Mark " + tag, width, height, FORMATS["u8"], colours, x, y)
+    layer.set_opacity(40.0)
+    layer.set_color_tag(TAGS[tag])
+    return layer
 
 
 # --- the scenes -----------------------------------------------------------------------------------
@@ -267,6 +293,105 @@ def scene_places():
     found["closed"] = [placed.text, there(placed.image), placed.image.get_width()]
     found["images"] = len(Gimp.get_images())
     return found
+
+
+def scene_generate():
+    """Without a layer to begin with; then four layers in one undo group."""
+    image = new_image(40, 30)
+    answer = run("generate", image, None, class_name="lemon", count=4, seed=3)
+    answer["layers"] = [x.get_name() for x in image.get_layers()]
+    answer["numbers"] = [x.get_id() for x in image.get_layers()]
+    without = run("generate", image, None, class_name="cat", seed=3)
+    answer["unknown"] = [without["status"], without["text"]]
+    return answer
+
+
+def scene_relabel_selection():
+    image = new_image(32, 32)
+    layer = generated(image, "lemon", 5)
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 16, 8, 16, 16)
+    answer = changed_by("relabel", image, layer, class_name="lime", softness=0.0)
+    answer["picture"], answer["name"] = sent(pixels(layer)), layer.get_name()
+    return answer
+
+
+def scene_relabel_tags():
+    """Two tags, two classes, one run; then again with what the image remembers, through a file."""
+    image = new_image(32, 32)
+    layer = generated(image, "lemon", 5)
+    marked(image, "blue", (0, 0, 32, 16))
+    marked(image, "purple", (0, 16, 32, 16))
+    settings = {"classes": "blue=lime, purple=apple", "softness": 0.0}
+    answer = changed_by("relabel", image, layer, **settings)
+    answer["picture"], answer["name"] = sent(pixels(layer)), layer.get_name()
+    answer["classes"] = recipe(image.get_parasite("intarsia-classes"))
+    path = os.path.join(os.path.dirname(OUT), "tags.xcf")
+    Gimp.file_save(NOW, image, at(path), None)
+    image.delete()
+    image = Gimp.file_load(NOW, at(path))
+    layer = image.get_layer_by_name(answer["name"])
+    again = run("relabel", image, layer, softness=0.0)
+    made = next(x for x in image.get_layers() if recipe(x.get_parasite("intarsia-recipe")))
+    answer["again"] = dict(again, result=sent(pixels(made)), names=names_of(image))
+    image.get_layer_by_name("Mark blue").set_visible(False)
+    hidden = run("relabel", image, layer, softness=0.0)
+    answer["hidden"] = recipe(
+        image.get_layer_by_name(hidden["layer"]).get_parasite("intarsia-recipe")
+    )["parameters"]["classes"]
+    return answer
+
+
+def names_of(image):
+    return [layer.get_name() for layer in image.get_layers()]
+
+
+def scene_transplant():
+    """A piece cut out of one picture lies elsewhere on another: its features go there."""
+    image = new_image(32, 32)
+    layer = generated(image, "lemon", 5)
+    reference = generated(image, "apple", 9)
+    piece = reference.copy()
+    piece.set_name("Piece")
+    image.insert_layer(piece, None, 0)
+    piece.resize(16, 16, 0, 0)
+    piece.set_offsets(8, 12)
+    for other in (reference, piece):
+        other.set_visible(False)
+    settings = {"references": reference.get_name(), "piece": "Piece", "softness": 0.0}
+    answer = changed_by("transplant", image, layer, **settings)
+    for name, item in (("picture", layer), ("reference", reference), ("piece", piece)):
+        answer[name] = {"data": sent(pixels(item)), "name": item.get_name()}
+    wrong = run("transplant", image, layer, references="Dog")
+    answer["wrong"] = [wrong["status"], wrong["text"]]
+    return answer
+
+
+def scene_channel():
+    """An area from a channel, and the selection left out."""
+    image = new_image(32, 32)
+    layer = generated(image, "lemon", 5)
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 0, 0, 8, 32)
+    channel = Gimp.Channel.new(image, "Right", 32, 32, 50.0, Gegl.Color.new("red"))
+    image.insert_channel(channel, None, 0)
+    fill(channel, "Y u8", bytes(255 if x >= 24 else 0 for _ in range(32) for x in range(32)))
+    settings = {"class_name": "lime", "softness": 0.0, "area": "channel Right"}
+    return changed_by("relabel", image, layer, **settings)
+
+
+def scene_prepare_collage():
+    """A file for the window: a generated picture and marks with two tags, the picture chosen.
+
+    The image remembers a class for each tag, as after an earlier run.
+    """
+    image = new_image(256, 256)
+    layer = generated(image, "lemon", 5, size="canvas")
+    marked(image, "blue", (0, 0, 256, 128))
+    marked(image, "purple", (0, 128, 256, 128))
+    classes = json.dumps({"blue": "lime", "purple": "apple"}).encode()
+    image.attach_parasite(Gimp.Parasite.new("intarsia-classes", Gimp.PARASITE_PERSISTENT, classes))
+    image.set_selected_layers([layer])
+    Gimp.file_save(NOW, image, at(os.environ["SAVED"]), None)
+    return {"layers": names_of(image), "chosen": layer.get_name()}
 
 
 def scene_engine():

@@ -30,6 +30,9 @@ DISPLAY = int(os.environ.get("INTARSIA_GIMP_DISPLAY", "81"))
 SHORTCUTS = {
     "python-fu-intarsia-blend": "b",
     "python-fu-intarsia-harmonize": "h",
+    "python-fu-intarsia-relabel": "r",
+    "python-fu-intarsia-transplant": "t",
+    "python-fu-intarsia-generate": "n",
     "python-fu-intarsia-jobs": "j",
     "python-fu-intarsia-engine": "g",
     "python-fu-gimp-probe": "p",
@@ -206,6 +209,12 @@ class Screen:
         x = int(place["X"]) + int(place["WIDTH"]) - right
         y = int(place["Y"]) + (top or int(place["HEIGHT"]) - bottom)
         self.tool("windowfocus", "--sync", window, "mousemove", str(x), str(y), "click", "1")
+
+    def enter(self, window: str, letter: str, text: str) -> None:
+        """Go to a dialog's field by its underlined letter and replace what it holds."""
+        self.tool("windowfocus", "--sync", window, "key", f"alt+{letter}", "key", "ctrl+a")
+        self.tool("type", text)
+        self.tool("key", "Tab")
 
     def probe(self) -> dict[str, Any]:
         """What the image consists of now."""

@@ -20,6 +20,11 @@ def hash_of(layer):
     return hashlib.sha256(bytes(data)).hexdigest()
 
 
+def amount_of(parasite):
+    recipe = json.loads(bytes(parasite.get_data()).decode("utf-8")) if parasite else {}
+    return recipe.get("parameters", {}).get("amount")
+
+
 def run(procedure, mode, image, drawables, config, data):
     Gegl.init(None)
     layers = [
@@ -29,6 +34,7 @@ def run(procedure, mode, image, drawables, config, data):
             "visible": layer.get_visible(),
             "sha256": hash_of(layer),
             "recipe": layer.get_parasite("intarsia-recipe") is not None,
+            "amount": amount_of(layer.get_parasite("intarsia-recipe")),
         }
         for layer in image.get_layers()
     ]

@@ -1,0 +1,249 @@
+"""Relabel, Transplant and Generate in the real GIMP 3, with a tiny generator in a real engine."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_generators import install_small_generator
+from tests.editors import gimp_session as session
+from tests.support import running_engine
+
+from intarsia_client import catalog
+from intarsia_client.client import Client
+from intarsia_client.schema import Pixels, ResultLayer
+from intarsia_gimp.arguments import nicks_of
+from intarsia_gimp.texts import mnemonic_of
+
+pytestmark = [
+    pytest.mark.editors,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(
+        os.environ.get("INTARSIA_EDITOR_TESTS") != "1", reason="INTARSIA_EDITOR_TESTS is not 1"
+    ),
+    pytest.mark.skipif(not Path(session.ROOT).is_dir(), reason=f"{session.ROOT} does not exist"),
+    pytest.mark.usefixtures("engine"),
+]
+
+SIDE = 32
+
+
+@pytest.fixture(scope="module")
+def gimp(tmp_path_factory: pytest.TempPathFactory) -> session.Gimp:
+    folder = tmp_path_factory.mktemp("gimp-collage")
+    made = session.Gimp(folder / "user", folder / "engine")
+    made.install()
+    return made
+
+
+@pytest.fixture(scope="module")
+def engine(gimp: session.Gimp) -> Iterator[subprocess.Popen[bytes]]:
+    environment = session.engine_environment(gimp.engine_home)
+    install_small_generator(gimp.engine_home)
+    with running_engine(environment) as process:
+        yield process
+
+
+def _run(
+    gimp: session.Gimp, operation: str, inputs: list[Pixels], values: dict[str, Any]
+) -> ResultLayer:
+    """What the engine makes of the same pixels, asked without GIMP."""
+    with Client.connect(start=False, home_folder=gimp.engine_home) as client:
+        (layer,) = client.submit(operation, inputs, values).wait().layers
+    return layer
+
+
+def _picture(answer: dict[str, Any]) -> Pixels:
+    return Pixels("picture", SIDE, SIDE, 4, base64.b64decode(answer["picture"]))
+
+
+def _coverage(name: str, x: int, y: int, width: int, height: int) -> Pixels:
+    data = b"\xff" * (width * height)
+    return Pixels(name if name == "area" else "areas", width, height, 1, data, "u8", x, y, name)
+
+
+def _flat(answer: dict[str, Any], when: str) -> np.ndarray:
+    data = np.frombuffer(base64.b64decode(answer[f"flat_{when}"]), np.uint8)
+    return data.reshape(SIDE, SIDE, 4).astype(int)
+
+
+def _kept(answer: dict[str, Any]) -> bool:
+    """Whether every layer that was there is as it was, byte for byte."""
+    after = [layer for layer in answer["after"] if layer["name"] != answer["layer"]]
+    return after == answer["before"]
+
+
+# --- without a window -----------------------------------------------------------------------------
+
+
+def test_generate_needs_no_layer_and_its_layers_come_in_one_go(gimp: session.Gimp) -> None:
+    answer = gimp.play("generate")
+    assert answer["status"] == "success" and len(answer["layers"]) == 4
+    assert all("lemon" in name for name in answer["layers"])
+    assert sorted(answer["report"]["layers"]) == sorted(answer["numbers"])
+    status, text = answer["unknown"]
+    assert status == "execution-error" and "cat" in text
+
+
+def test_relabel_changes_the_selection_as_the_engine_does(gimp: session.Gimp) -> None:
+    answer = gimp.play("relabel_selection")
+    assert answer["status"] == "success" and _kept(answer)
+    wanted = _run(
+        gimp,
+        "relabel",
+        [_picture(answer), _coverage("area", 16, 8, 16, 16)],
+        {"class_name": "lime", "softness": 0.0},
+    )
+    assert base64.b64decode(answer["result"]) == bytes(wanted.data)
+    difference = np.abs(_flat(answer, "after") - _flat(answer, "before")).sum(2)
+    inside = np.zeros((SIDE, SIDE), bool)
+    inside[8:24, 16:32] = True
+    assert difference[inside].mean() > 5
+    assert difference[~inside].max() == 0
+    assert answer["report"]["metrics"]["fit"] > 0.9, "a generated layer is found again"
+    recipe = {x["name"]: x for x in answer["after"]}[answer["layer"]]["recipe"]
+    assert recipe["operation"] == "relabel" and recipe["element"]["name"] == answer["name"]
+
+
+def test_two_colour_tags_become_two_classes_in_one_run(gimp: session.Gimp) -> None:
+    answer = gimp.play("relabel_tags")
+    assert answer["status"] == "success" and _kept(answer)
+    classes = {"blue": "lime", "purple": "apple"}
+    areas = [_coverage("blue", 0, 0, 32, 16), _coverage("purple", 0, 16, 32, 16)]
+    wanted = _run(
+        gimp, "relabel", [_picture(answer), *areas], {"classes": classes, "softness": 0.0}
+    )
+    assert base64.b64decode(answer["result"]) == bytes(wanted.data)
+    one = _run(
+        gimp,
+        "relabel",
+        [_picture(answer), areas[0]],
+        {"classes": {"blue": "lime"}, "softness": 0.0},
+    )
+    assert bytes(one.data) != bytes(wanted.data), "the second tag does something of its own"
+    assert answer["after"][0]["name"] == answer["layer"], "above the marks, or they would hide it"
+
+
+def test_the_classes_of_the_tags_are_saved_with_the_image(gimp: session.Gimp) -> None:
+    answer = gimp.play("relabel_tags")
+    assert answer["classes"] == {"blue": "lime", "purple": "apple"}
+    again = answer["again"]
+    assert again["status"] == "success" and again["result"] == answer["result"]
+    assert answer["hidden"] == {"purple": "apple"}, "a hidden layer is no area"
+
+
+def test_a_moved_piece_takes_its_features_along(gimp: session.Gimp) -> None:
+    answer = gimp.play("transplant")
+    assert answer["status"] == "success" and _kept(answer)
+
+    def pixels(which: str, name: str, size: int, x: int = 0, y: int = 0) -> Pixels:
+        data = base64.b64decode(answer[which]["data"])
+        return Pixels(name, size, size, 4, data, "u8", x, y, answer[which]["name"])
+
+    inputs = [
+        pixels("picture", "picture", 32),
+        pixels("reference", "references", 32),
+        pixels("piece", "piece", 16, 8, 12),
+    ]
+    wanted = _run(gimp, "transplant", inputs, {"softness": 0.0})
+    assert base64.b64decode(answer["result"]) == bytes(wanted.data)
+    difference = np.abs(_flat(answer, "after") - _flat(answer, "before")).sum(2)
+    inside = np.zeros((SIDE, SIDE), bool)
+    inside[12:28, 8:24] = True
+    assert difference[inside].mean() > 2 and difference[~inside].max() == 0
+    status, text = answer["wrong"]
+    assert status == "execution-error" and "no layer “Dog”" in text
+
+
+def test_an_area_from_a_channel_counts_instead_of_the_selection(gimp: session.Gimp) -> None:
+    answer = gimp.play("channel")
+    assert answer["status"] == "success" and _kept(answer)
+    changed = np.abs(_flat(answer, "after") - _flat(answer, "before")).sum(2).any(0)
+    assert changed[24:].any() and not changed[:24].any()
+
+
+# --- with a window --------------------------------------------------------------------------------
+
+RUN = KEEP = (90, 40)
+"""Run turns into Keep in the same place: pixels from the lower right corner."""
+
+
+def _letter(operation: str, parameter: str) -> str:
+    """The underlined letter of a parameter's label."""
+    return mnemonic_of(nicks_of(catalog.operation(operation))[parameter])
+
+
+def _collage(gimp: session.Gimp) -> Path:
+    file = gimp.folder / "collage.xcf"
+    gimp.play("prepare_collage", SAVED=str(file))
+    return file
+
+
+def test_the_amount_is_scrubbed_between_frames_and_kept_as_one_undo_step(
+    gimp: session.Gimp,
+) -> None:
+    with gimp.screen(_collage(gimp)) as screen:
+        before = screen.probe()
+        dialog = screen.open("python-fu-intarsia-relabel", "Relabel")
+        time.sleep(1.5)
+        screen.shot("relabel-dialog")
+        screen.click(dialog, *RUN)
+        session.wait_for(lambda: len(screen.layers()) == 4, 120, "the result")
+        full = screen.probe()["layers"][0]
+        assert not full["recipe"], "a preview is no result yet"
+        time.sleep(1.0)
+        screen.shot("relabel-result")
+
+        def scrub(amount: str) -> dict[str, Any]:
+            screen.enter(dialog, _letter("relabel", "amount"), amount)
+            time.sleep(1.0)
+            seen = screen.probe()
+            assert seen["layers"][1:] == before["layers"], "only the result's layer may change"
+            return seen["layers"][0]
+
+        none, half = scrub("0"), scrub("0.5")
+        hashes = {layer["sha256"] for layer in (full, none, half)}
+        assert len(hashes) == 3 and {none["name"], half["name"]} == {full["name"]}
+        assert scrub("1")["sha256"] == full["sha256"], "frames are painted once and stay the same"
+        assert scrub("0.5")["sha256"] == half["sha256"]
+        screen.shot("relabel-scrubbed")
+        screen.click(dialog, *KEEP)
+        session.wait_for(lambda: not screen.window("^Relabel$"), 20, "the dialog to close")
+        kept = screen.probe()
+        assert kept["layers"][0]["sha256"] == half["sha256"] and kept["layers"][0]["recipe"]
+        assert kept["layers"][0]["amount"] == 0.5
+        assert kept["layers"][1:] == before["layers"]
+        screen.press("ctrl+z")
+        time.sleep(1.0)
+        assert screen.probe() == before
+
+
+def test_the_transplant_dialog_offers_layers_and_the_generate_dialog_needs_none(
+    gimp: session.Gimp,
+) -> None:
+    with gimp.screen(_collage(gimp)) as screen:
+        before = screen.layers()
+        dialog = screen.open("python-fu-intarsia-transplant", "Transplant")
+        time.sleep(1.5)
+        screen.shot("transplant-dialog")
+        screen.tool("windowfocus", "--sync", dialog, "key", "Escape")
+        session.wait_for(lambda: not screen.window("^Transplant$"), 20, "the dialog to close")
+        dialog = screen.open("python-fu-intarsia-generate", "Generate")
+        screen.enter(dialog, _letter("generate", "class_name"), "apple")
+        screen.click(dialog, *RUN)
+        session.wait_for(lambda: len(screen.layers()) == len(before) + 4, 120, "four pictures")
+        time.sleep(1.0)
+        screen.shot("generate-result")
+        screen.click(dialog, *KEEP)
+        session.wait_for(lambda: not screen.window("^Generate$"), 20, "the dialog to close")
+        after = screen.layers()
+        assert len(after) == len(before) + 4 and all("apple" in name for name in after[:3])
+        screen.press("ctrl+z")
+        session.wait_for(lambda: screen.layers() == before, 30, "one undo step")

@@ -14,14 +14,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from intarsia_client.errors import IntarsiaError, InvalidRequest
 from intarsia_client.version import __version__
 from intarsia_daemon import failures
+from intarsia_daemon.generator_import import (
+    is_own_folder,
+    read_foreign,
+    read_own,
+    sample_grid,
+    store_card,
+    write,
+)
+from intarsia_daemon.model_files import holds_files
 from intarsia_daemon.model_store import ModelStore
 from intarsia_daemon.picture_models import fingerprint, settings_hash
 from intarsia_daemon.pixels import Picture, layer_from_tensors, thumbnail
+from intarsia_models.generators.families import known_families
 from intarsia_models.single_image.model import FAMILY as SINGLE_IMAGE
 from intarsia_models.single_image.model import TrainedModel
 from intarsia_models.single_image.runs import (
@@ -33,8 +44,8 @@ from intarsia_models.single_image.runs import (
 )
 from intarsia_models.single_image.training import image_hash
 
-MEMORY_LIMIT = 4 << 30
-FILE_LIMIT = 2 << 30
+MEMORY_LIMIT = 8 << 30
+FILE_LIMIT = 4 << 30
 CPU_LIMIT_S = 600
 
 
@@ -49,6 +60,18 @@ class Found:
     thumbnail: bytes | None = None
 
 
+class Foreign(msgspec.Struct, frozen=True):
+    """A foreign model as it was named."""
+
+    path: Path
+    companions: dict[str, Path] = {}
+    """Files given by role: ``discriminator``, ``encoder``, ``auxiliary``."""
+    labels: tuple[str, ...] = ()
+    """Names of its classes; empty keeps those it has."""
+    title: str = ""
+    """Its name for people; empty takes the one it has."""
+
+
 @dataclass(frozen=True)
 class Importer:
     """How one kind of foreign model becomes one of ours."""
@@ -57,27 +80,27 @@ class Importer:
     """For people: ``"run folder of the public ConSinGAN code"``."""
     recognises: Callable[[Path], bool]
     """Looks at names only."""
-    read: Callable[[Path], Found]
+    read: Callable[[Foreign], Found]
 
 
-def import_foreign(folder: Path, store: ModelStore, title: str = "") -> str:
+def import_foreign(foreign: Foreign, store: ModelStore) -> str:
     """Read a foreign model with the first importer that recognises it, and store it.
 
     Returns:
         The model's id.
 
     Raises:
-        InvalidRequest: No importer recognises the folder.
+        InvalidRequest: No importer recognises the file or folder.
         ModelsError: It is damaged, or holds more than plain tensors.
     """
     for importer in IMPORTERS:
-        if importer.recognises(folder):
-            found = importer.read(folder)
-            card = {**found.card, "title": title or found.card["title"]}
+        if importer.recognises(foreign.path):
+            found = importer.read(foreign)
+            card = {**found.card, "title": foreign.title or found.card["title"]}
             return store.add(found.write, card, thumbnail=found.thumbnail)
     raise InvalidRequest(
-        f"{folder} is no model that can be imported.",
-        value=str(folder),
+        f"{foreign.path} is no model that can be imported.",
+        value=str(foreign.path),
         remedy=f"Known are: {'; '.join(importer.name for importer in IMPORTERS)}.",
         code="FILE_REJECTED",
     )
@@ -90,7 +113,14 @@ def _is_consingan_run(folder: Path) -> bool:
     return (folder / "parameters.txt").is_file() and (folder / "noise_amp.pth").is_file()
 
 
-def _read_consingan_run(folder: Path) -> Found:
+def _read_consingan_run(foreign: Foreign) -> Found:
+    folder = foreign.path
+    if foreign.companions or foreign.labels:
+        raise InvalidRequest(
+            "A model of one picture has no classes and takes no further files.",
+            value=str(folder),
+            remedy="Name its folder alone.",
+        )
     generator = load_run(folder)
     pictures = load_run_pictures(folder)[: generator.stages]
     real = pictures[-1]
@@ -121,11 +151,35 @@ def _read_consingan_run(folder: Path) -> Found:
     return Found(card, lambda target: model.save(target, software_version=__version__), small)
 
 
+# --- generators -----------------------------------------------------------------------------------
+
+
+def _read_generator(foreign: Foreign) -> Found:
+    path, labels = foreign.path, foreign.labels
+    if is_own_folder(path):
+        if foreign.companions:
+            raise InvalidRequest(
+                f"{path} is a whole model and takes no further files.",
+                value=str(path),
+                remedy="Name its folder alone.",
+            )
+        generator, about = read_own(path, labels)
+    else:
+        generator, about = read_foreign(path, foreign.companions, labels)
+    card = store_card(generator, about, path.stem if path.is_file() else path.name)
+    return Found(card, lambda target: write(generator, about, target), sample_grid(generator))
+
+
 IMPORTERS: tuple[Importer, ...] = (
     Importer(
         "a run folder of the public ConSinGAN code (parameters.txt, noise_amp.pth, …)",
         _is_consingan_run,
         _read_consingan_run,
+    ),
+    Importer(
+        "; ".join(text for family in known_families().values() for text in family.formats),
+        lambda path: is_own_folder(path) or holds_files(path),
+        _read_generator,
     ),
 )
 
@@ -134,13 +188,14 @@ IMPORTERS: tuple[Importer, ...] = (
 
 
 def main(arguments: Sequence[str]) -> None:
-    """``FOLDER STORE TITLE``: import, and print the id or the error as one JSON line."""
+    """``STORE``: import what stands on stdin (`Foreign`), and print the id or the error as JSON."""
     _limit()
-    folder, store, title = arguments
+    (store,) = arguments
     try:
-        answer: dict[str, Any] = {
-            "id": import_foreign(Path(folder), ModelStore(Path(store)), title)
-        }
+        wanted = msgspec.json.decode(
+            sys.stdin.read(), type=Foreign, dec_hook=lambda kind, value: kind(value)
+        )
+        answer: dict[str, Any] = {"id": import_foreign(wanted, ModelStore(Path(store)))}
     except Exception as error:
         answer = {"error": _error_fields(error)}
     print(json.dumps(answer))

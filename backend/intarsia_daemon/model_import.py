@@ -1,4 +1,4 @@
-"""Taking over models that were made elsewhere: a stored model's folder, or a public code's run.
+"""Taking over models that were made elsewhere: a stored model's folder, or public codes' files.
 
 Foreign files are opened by a short-lived child process with limits
 (`intarsia_daemon.model_families`); what it leaves is a model of ours, safetensors with a card.
@@ -11,9 +11,11 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from intarsia_client.errors import IntarsiaError, InvalidRequest, from_dict
+from intarsia_daemon.class_labels import read_labels
 from intarsia_daemon.model_card import CARD
 from intarsia_daemon.model_store import CONTENT, THUMBNAIL, THUMBNAIL_LIMIT, ModelStore
 
@@ -21,34 +23,66 @@ LONGEST_S = 600.0
 """Time that reading a foreign model may take."""
 
 
-def import_model(folder: Path, store_folder: Path, *, title: str = "") -> str:
+def import_model(
+    path: Path,
+    store_folder: Path,
+    *,
+    title: str = "",
+    companions: Mapping[str, Path] | None = None,
+    labels: Path | None = None,
+) -> str:
     """Take a model over.
 
     Args:
-        folder: A stored model's folder (``card.json`` and ``model/``), or a run folder that a
-            family knows, e.g. one of the public ConSinGAN code.
+        path: A stored model's folder (``card.json`` and ``model/``), a run folder of the public
+            ConSinGAN code, or a generator's file, or a folder of such files with their companions.
         store_folder: ``<home>/models``.
         title: Its name for people; empty takes the one it has.
+        companions: A generator's further files: ``discriminator``, ``encoder``, ``auxiliary``.
+        labels: A file with the names of a generator's classes (`intarsia_daemon.class_labels`).
 
     Returns:
         The model's id.
 
     Raises:
-        InvalidRequest: Nobody knows such a folder; the message lists who was asked.
+        InvalidRequest: Nobody knows such a file; the message lists what is known.
         IntarsiaError: MODEL_LOAD_FAILED, if it is damaged or holds more than plain tensors.
     """
-    folder = folder.resolve()
-    if not folder.is_dir():
+    path = path.resolve()
+    if not path.exists():
         raise InvalidRequest(
-            f"{folder} is not a folder.", value=str(folder), remedy="Name the folder of one model."
+            f"{path} does not exist.", value=str(path), remedy="Name a model's file or folder."
         )
-    if (folder / CARD).is_file():
-        return _import_stored(folder, ModelStore(store_folder), title)
-    return _import_in_child(folder, store_folder, title)
+    further = {role: place.resolve() for role, place in (companions or {}).items()}
+    names = [] if labels is None else read_labels(labels)
+    if (path / CARD).is_file() and (path / CONTENT).is_dir():
+        if further or names:
+            raise InvalidRequest(
+                f"{path} is a whole model and takes no further files.",
+                value=str(path),
+                remedy="Name its folder alone.",
+            )
+        return _import_stored(path, ModelStore(store_folder), title)
+    foreign = {
+        "path": str(path),
+        "companions": {role: str(place) for role, place in further.items()},
+        "labels": names,
+        "title": title,
+    }
+    return _import_in_child(path, store_folder, json.dumps(foreign))
 
 
 def _import_stored(folder: Path, store: ModelStore, title: str) -> str:
-    card = ModelStore(folder.parent).verify(folder.name)
+    try:
+        # as packs are read: a copied folder may have another name
+        card = ModelStore(folder.parent / ".none", packs=folder.parent).verify(folder.name)
+    except IntarsiaError as error:
+        raise IntarsiaError(
+            error.what,
+            value=str(folder),
+            remedy="Copy the folder again from where it came.",
+            code=error.code,
+        ) from None
     small = folder / THUMBNAIL
     thumbnail = None
     if small.is_file() and not small.is_symlink() and small.stat().st_size <= THUMBNAIL_LIMIT:
@@ -59,13 +93,13 @@ def _import_stored(folder: Path, store: ModelStore, title: str) -> str:
     )
 
 
-def _import_in_child(folder: Path, store_folder: Path, title: str) -> str:
+def _import_in_child(path: Path, store_folder: Path, foreign: str) -> str:
     store_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     command = [sys.executable, "-m", "intarsia_daemon.model_families"]
     try:
         done = subprocess.run(
-            [*command, str(folder), str(store_folder.resolve()), title],
-            stdin=subprocess.DEVNULL,
+            [*command, str(store_folder.resolve())],
+            input=foreign,
             capture_output=True,
             cwd=store_folder,  # "-m" looks for modules in the working folder; this one is ours
             env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
@@ -74,20 +108,20 @@ def _import_in_child(folder: Path, store_folder: Path, title: str) -> str:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise _unreadable(folder, f"reading it took more than {LONGEST_S:.0f} s") from None
+        raise _unreadable(path, f"reading it took more than {LONGEST_S:.0f} s") from None
     try:
         answer = json.loads(done.stdout.splitlines()[-1])
         if "error" in answer:
             raise from_dict(answer["error"], IntarsiaError)
         return str(answer["id"])
     except (IndexError, ValueError, KeyError, TypeError):
-        raise _unreadable(folder, f"its reader ended with code {done.returncode}") from None
+        raise _unreadable(path, f"its reader ended with code {done.returncode}") from None
 
 
-def _unreadable(folder: Path, reason: str) -> IntarsiaError:
+def _unreadable(path: Path, reason: str) -> IntarsiaError:
     return IntarsiaError(
-        f"The model in {folder} cannot be read: {reason}.",
-        value=str(folder),
-        remedy="Check that the folder is whole and comes from somebody you trust.",
+        f"The model in {path} cannot be read: {reason}.",
+        value=str(path),
+        remedy="Check that it is whole and comes from somebody you trust.",
         code="MODEL_LOAD_FAILED",
     )

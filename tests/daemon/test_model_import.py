@@ -145,7 +145,7 @@ def test_an_unknown_folder_is_refused_with_what_is_known(tmp_path: Path, models:
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path, models: Path) -> None:
-    with pytest.raises(InvalidRequest, match="is not a folder"):
+    with pytest.raises(InvalidRequest, match="does not exist"):
         import_model(tmp_path / "none", models)
 
 

@@ -15,6 +15,7 @@ from intarsia_client.schema import ModelRef, Operation
 from intarsia_client.wording import duration
 from intarsia_daemon.cli import exit_codes
 from intarsia_daemon.cli.terminal import print_object, print_table
+from intarsia_daemon.model_card import generator_facts
 from intarsia_daemon.model_import import import_model
 from intarsia_daemon.model_store import ModelStore
 from intarsia_daemon.packs import packs_folder
@@ -25,6 +26,9 @@ def store() -> ModelStore:
     return ModelStore(home() / "models", packs=packs_folder())
 
 
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
 @click.group()
 def models() -> None:
     """The models that were trained or imported: list, show, import, verify, remove."""
@@ -33,7 +37,7 @@ def models() -> None:
 @models.command("list")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def list_models(as_json: bool) -> None:
-    """List the models, newest first."""
+    """List the models, newest first, then those that come with the release."""
     found = store().list()
     if as_json:
         print_object({"models": found})
@@ -49,7 +53,9 @@ def list_models(as_json: bool) -> None:
             item["task"],
             size_text(item["bytes"]),
             duration(item["seconds"]) if item["seconds"] else "",
-            time.strftime("%Y-%m-%d %H:%M", time.localtime(item["created"])),
+            "shipped"
+            if item["shipped"]
+            else time.strftime("%Y-%m-%d %H:%M", time.localtime(item["created"])),
         )
         for item in found
     ]
@@ -63,7 +69,8 @@ def show(model: str, as_json: bool) -> None:
     """Everything about MODEL (the beginning of its id will do)."""
     chosen = find_model(model)
     entry: dict[str, Any] = next(item for item in store().list() if item["id"] == chosen)
-    entry["folder"] = str(home() / "models" / chosen)
+    place = packs_folder() if entry["shipped"] else home() / "models"
+    entry["folder"] = str(place / chosen)
     if as_json:
         print_object(entry)
         return
@@ -75,27 +82,79 @@ def show(model: str, as_json: bool) -> None:
 
 
 @models.command("import")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("place", metavar="FILE_OR_FOLDER", type=click.Path(path_type=Path))
+@click.option("--discriminator", type=_FILE, help="A generator's discriminator, in its own file.")
+@click.option("--encoder", type=_FILE, help="A generator's encoder, in its own file.")
+@click.option("--auxiliary", type=_FILE, help="A generator's auxiliary networks, in their file.")
+@click.option("--labels", type=_FILE, help="The names of its classes: one per line, or JSON.")
 @click.option("--title", default="", help="Its name in lists; without it, the one it has.")
-def import_folder(folder: Path, title: str) -> None:
-    """Take over the model in FOLDER.
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def import_place(
+    place: Path,
+    discriminator: Path | None,
+    encoder: Path | None,
+    auxiliary: Path | None,
+    labels: Path | None,
+    title: str,
+    as_json: bool,
+) -> None:
+    """Take over the model in FILE_OR_FOLDER.
 
-    FOLDER is one copied from another machine's models folder (card.json and model/), or a run
+    It may be the weights of a generator (SNGAN-projection, BigGAN, StyleGAN, …: "intarsia models
+    formats" lists them), a folder with such files, whose companions are then found by their
+    names, a model copied from another machine's models folder (card.json and model/), or a run
     folder of the public ConSinGAN code. Every byte is checked; nothing in it is run.
     """
-    click.echo(f"{import_model(folder, home() / 'models', title=title)} is here now.")
+    given = {"discriminator": discriminator, "encoder": encoder, "auxiliary": auxiliary}
+    companions = {role: path for role, path in given.items() if path is not None}
+    name = import_model(place, home() / "models", title=title, companions=companions, labels=labels)
+    entry = next(item for item in store().list() if item["id"] == name)
+    if as_json:
+        print_object(entry)
+        return
+    click.echo(f"{name} is here now: {_facts(entry)}.")
+    if entry["licence"]:
+        click.echo(f"Licence: {entry['licence']}")
+
+
+def _facts(entry: Mapping[str, Any]) -> str:
+    """What kind of model it is, in a line."""
+    facts = [entry["family"]]
+    if entry["resolution"]:
+        facts.append(f"{entry['resolution']} x {entry['resolution']} pixels")
+    if entry["num_classes"]:
+        named = "" if entry["label_count"] else " without names"
+        facts.append(f"{entry['num_classes']} classes{named}")
+    return ", ".join(facts)
+
+
+@models.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def formats(as_json: bool) -> None:
+    """List the public files that "models import" reads."""
+    from intarsia_models.generators.families import known_families
+
+    known = known_families().values()
+    if as_json:
+        print_object({"formats": {family.name: list(family.formats) for family in known}})
+        return
+    rows = [(family.name, text) for family in known for text in family.formats]
+    print_table(("family", "files"), rows)
 
 
 @models.command()
 @click.argument("chosen", nargs=-1, metavar="[MODEL]...")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify(chosen: tuple[str, ...], as_json: bool) -> int:
-    """Compare every byte of the models (all, or those named) with their cards."""
+    """Compare every byte of the models (all, or those named) with their cards.
+
+    Generators also make their stored sample again.
+    """
     names = [find_model(name) for name in chosen] or [item["id"] for item in store().list()]
     problems: dict[str, str | None] = {}
     for name in names:
         try:
-            store().verify(name)
+            verify_model(store(), name)
             problems[name] = None
         except IntarsiaError as error:
             problems[name] = error.what
@@ -105,6 +164,27 @@ def verify(chosen: tuple[str, ...], as_json: bool) -> int:
         for name, problem in problems.items():
             click.echo(problem or f"{name} is whole.")
     return exit_codes.FAILED if any(problems.values()) else exit_codes.OK
+
+
+def verify_model(place: ModelStore, name: str) -> None:
+    """Compare a model's bytes with its card, and a generator's sample with the stored one.
+
+    Raises:
+        IntarsiaError: MODEL_LOAD_FAILED, if it is not what it was.
+    """
+    place.verify(name)
+    content = place.path(name)
+    if not generator_facts(content).sample:
+        return
+    from intarsia_models.errors import ModelsError
+    from intarsia_models.generators.loading import verify_generator
+
+    try:
+        verify_generator(content)
+    except ModelsError as error:
+        raise IntarsiaError(
+            error.what, value=name, remedy=error.remedy, code="MODEL_LOAD_FAILED"
+        ) from None
 
 
 @models.command()

@@ -140,17 +140,21 @@ class IntarsiaDocker(DockWidget):
     # --- drawing ------------------------------------------------------------------------------
 
     def refresh(self) -> None:
-        """Draw the present state of the active document."""
+        """See what the active document has now, and draw that."""
         document = Krita.instance().activeDocument()
-        key = document_id(document) if document is not None else ""
-        name = document_name(document) if document is not None else ""
-        self.chooser.show(document, key)
+        self.chooser.show(document, self._active_id())
         try:
             self.panel.show_reads(self.chooser.look(document).sentence(), True)
         except InvalidRequest as error:
             self.panel.show_reads(f"{error.what} {error.remedy}", False)
+        self._draw()
+
+    def _draw(self) -> None:
+        """Draw jobs, results and the engine; cheap enough for ten times a second."""
+        document = Krita.instance().activeDocument()
+        name = document_name(document) if document is not None else ""
         self.panel.show_expected(expected_time(self.panel.form.operation, self._estimate))
-        self.panel.draw(self.session, key, name)
+        self.panel.draw(self.session, self._active_id(), name)
 
     def _operation_chosen(self) -> None:
         self._estimate = None
@@ -187,11 +191,8 @@ class IntarsiaDocker(DockWidget):
             self.panel.outcomes.set_amount(value / made_with)
 
     def _ask_estimate(self) -> None:
-        document = Krita.instance().activeDocument()
-        if document is None:
-            return
         try:
-            situation = self.chooser.look(document)
+            situation = self.chooser.look(Krita.instance().activeDocument())
         except InvalidRequest:
             return
         operation = self.panel.form.operation
@@ -292,7 +293,9 @@ class IntarsiaDocker(DockWidget):
             self._knows_models = self._knows_models and event.kind != "finished"
             self.jobs.ask_status()
             self._settle.start()
-        self.refresh()
+            self.refresh()
+        else:
+            self._draw()
 
     def _ask_models(self, running: bool) -> None:
         """Once for each engine, and after each job: a training makes a model."""
@@ -304,22 +307,19 @@ class IntarsiaDocker(DockWidget):
         """Put a result into its document, and let the engine forget it; False if it cannot."""
         document = _open_document(work.document)
         if document is None:
-            name = quoted(work.document_name)
-            self.session.problems[""] = Problem(
-                tr("%s was closed before its result was there.", name),
-                tr("The engine keeps the result for a day: open the picture, then More > Jobs…"),
-            )
+            self.session.problems[""] = Problem.without_document(work)
             return False
         active = document.activeNode()
-        self._active = (work.document, active.uniqueId().toString() if active else "")
+        key = document_id(document)
+        self._active = (key, active.uniqueId().toString() if active else "")
         try:
             outcome, found = delivery.deliver(document, work, result)
         except IntarsiaError as error:
-            self.session.problems[work.document] = Problem.of(error)
+            self.session.problems[key] = Problem.of(error)
             return False
         if result.layers:
             outcome.picture = pixmap(result.layers[0], THUMBNAIL)
-        self.session.outcomes.setdefault(work.document, []).append(outcome)
+        self.session.outcomes.setdefault(key, []).append(outcome)
         if work.read_layer:
             QtCore.QTimer.singleShot(_ACTIVATED_MS, self._restore_active)
         if work.element and not found:
@@ -469,6 +469,9 @@ def panel_operations() -> dict[str, Operation]:
 
 
 def _open_document(key: str) -> Any | None:
+    """The open document of that id; for a job that was sent with none the active one."""
+    if not key:
+        return Krita.instance().activeDocument()
     for document in Krita.instance().documents():
         if document_id(document) == key:
             return document

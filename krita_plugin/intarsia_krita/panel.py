@@ -149,7 +149,7 @@ class Panel(QtWidgets.QWidget):
 
     def draw(self, session: Session, document: str, document_name: str) -> None:
         """Draw what the session knows about a document."""
-        work = session.work_on(document) if document else None
+        work = session.work_on(document)
         self._is_busy = work is not None
         missing = session.engine.state == "missing" and work is None
         self.missing.setVisible(missing)

@@ -12,12 +12,14 @@ from intarsia_krita.sources import Source, rectangle
 from intarsia_krita.wire_pixels import Rectangle, color_space, coverage, crop, to_wire, united
 
 
-def read(document: Any, situation: Situation) -> tuple[Pixels, ...]:
+def read(document: Any | None, situation: Situation) -> tuple[Pixels, ...]:
     """Read every input of a situation.
 
     Raises:
         InvalidRequest: Krita cannot convert the colours.
     """
+    if document is None:
+        return ()
     document.waitForDone()
     dtype = "u8" if document.colorDepth() == "U8" else "u16"
     return tuple(_pixels(document, source, dtype) for source in situation.sources)

@@ -27,7 +27,7 @@ class Work:
     job: str
     operation: Operation
     document: str
-    """Id of the open document; empty for a job of an earlier Krita."""
+    """Id of the open document; empty for a job that was sent while none was open."""
     document_name: str
     element: str | None
     """Id of the layer that the result belongs above; None: on top of all."""
@@ -123,6 +123,15 @@ class Problem:
     remedy: str = ""
     action: dict[str, Any] | None = None
     details: str = ""
+
+    @classmethod
+    def without_document(cls, work: Work) -> Problem:
+        """That a result has no document to go to."""
+        sentence = tr("The result is there, but no picture is open for it.")
+        if work.document:
+            sentence = tr("%s was closed before its result was there.", quoted(work.document_name))
+        remedy = tr("The engine keeps the result for a day: open the picture, then More > Jobs…")
+        return cls(sentence, remedy)
 
     @classmethod
     def of(cls, error: BaseException) -> Problem:

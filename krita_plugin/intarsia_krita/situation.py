@@ -32,7 +32,7 @@ class Situation:
     """What a run would read now."""
 
     document: str
-    """Id of the open document, stable while it is open."""
+    """Id of the open document, stable while it is open; empty where none is."""
     document_name: str
     size: tuple[int, int]
     active: Any | None
@@ -90,7 +90,7 @@ def look(document: Any, operation: Operation, picks: Picks | None = None) -> Sit
     """See what a run would read.
 
     Args:
-        document: The open picture, or None.
+        document: The open picture, or None: enough for an operation without inputs.
         operation: What would run.
         picks: What the artist chose for inputs; the usual for those that are missing.
 
@@ -98,6 +98,8 @@ def look(document: Any, operation: Operation, picks: Picks | None = None) -> Sit
         InvalidRequest: There is no picture, or an input that is needed cannot be read; with what
             to do.
     """
+    if document is None and not operation.inputs:
+        return Situation("", "", (0, 0), None, (), operation)
     if document is None:
         raise refuse(tr("No picture is open."), tr("Open one, or make a new one."))
     size = (document.width(), document.height())

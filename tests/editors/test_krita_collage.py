@@ -140,7 +140,8 @@ def test_amount_scrubs_between_frames_without_a_run_or_an_undo_step(
         ),
         _area("area", found["selection"], "Selection"),
     ]
-    frames = {f.amount or 0.0: f for f in _run(engine, found["recipe"], inputs).frames}
+    made = _run(engine, found["recipe"], inputs)
+    frames = {layer.amount or 0.0: layer for layer in (*made.frames, *made.layers)}
     assert sorted(frames) == found["amounts"]
     for name, amount in (("at_none", 0.0), ("at_half", 0.5), ("at_full", 1.0)):
         shown = _rgba(bytes.fromhex(found[name]), found["result"])

@@ -8,7 +8,7 @@ import krita
 import pytest
 from qt_binding import QtCore, QtTest, QtWidgets
 
-from intarsia_client.schema import Result, ResultLayer
+from intarsia_client.schema import Progress, Result, ResultLayer
 from intarsia_krita import recipes
 from intarsia_krita.jobs import EngineStatus
 
@@ -298,6 +298,36 @@ def test_a_folder_is_typed_or_chosen_and_a_training_runs_without_a_picture(
     run(docker)
     request = docker.jobs.named("run")[-1][0]
     assert (request.inputs, request.parameters["folder"]) == ((), str(tmp_path))
+
+
+def test_a_training_runs_with_no_picture_open_and_its_result_goes_into_the_next_one(
+    docker: Any, document: krita.Document
+) -> None:
+    krita.Krita.active, krita.Krita.open_documents = None, []
+    docker.panel.form.choose("learn")
+    docker.canvasChanged(None)
+    job = run(docker)
+    assert part(docker, "intarsia_run").text() == "Cancel"
+    result = Result((ResultLayer("Grid", 1, 1, 4, bytes(4)),), {})
+    send(docker, "finished", job, result)
+    assert "no picture is open" in part(docker, "intarsia_problem").text()
+    assert docker.jobs.named("acknowledge") == []
+    second = run(docker)
+    krita.Krita.active, krita.Krita.open_documents = document, [document]
+    send(docker, "finished", second, result)
+    assert document.topLevelNodes()[-1].name() == "Grid"
+    assert docker.jobs.named("acknowledge") == [(second,)]
+
+
+def test_progress_does_not_look_through_the_document_again(
+    changing: Any, document: krita.Document
+) -> None:
+    job, looks = run(changing), []
+    document.selection = lambda: looks.append(1)
+    send(changing, "progress", job, Progress("Painting", 1, 2))
+    assert looks == [] and part(changing, "intarsia_stage").text().startswith("Painting")
+    changing.refresh()
+    assert looks
 
 
 def test_a_folder_that_is_no_whole_path_is_said(docker: Any) -> None:

@@ -232,6 +232,7 @@ def relabels_by_colour_labels():
     type_class("control_classes_blue", "plum")
     type_class("control_classes_green", "lime")
     part(QDoubleSpinBox, "control_softness").setValue(0.0)
+    part(QDoubleSpinBox, "control_amount").setValue(1.0)  # another scene left it elsewhere
     docker().refresh()
     found = {"reads": text("intarsia_reads"), "places": {"blue": blue, "green": green}}
     found["red"] = part(QComboBox, "control_classes_red").currentText()

@@ -3,10 +3,17 @@
 import pytest
 import torch
 from tests.fakes.small_generators import small_generator
-from torch import Tensor
+from torch import Tensor, nn
 
 from intarsia_models.families.sngan.networks import SNGANDiscriminator, SNGANGenerator
-from intarsia_models.projection import Projection, Step, fit_of, guess_class, project
+from intarsia_models.projection import (
+    Projection,
+    Step,
+    fit_of,
+    guess_class,
+    perceptual,
+    project,
+)
 from intarsia_models.projection.descent import descend
 from intarsia_models.projection.distances import (
     DiscriminatorDistance,
@@ -24,6 +31,12 @@ def generator() -> SNGANGenerator:
 def alone() -> SNGANGenerator:
     """Without discriminator, encoder and auxiliary networks."""
     return small_generator(companions=False)
+
+
+@pytest.fixture(autouse=True)
+def no_backbone(monkeypatch):
+    """As on a machine where nobody has put one."""
+    monkeypatch.setattr(perceptual, "find_backbone", lambda *_, **__: None)
 
 
 def picture_of(generator: SNGANGenerator, seed: int = 3, label: int = 1) -> tuple[Tensor, Tensor]:
@@ -245,20 +258,50 @@ def test_the_distance_goes_by_what_the_generator_has(generator, alone):
     assert distance_to(picture, alone, 0.2).name == "multi-scale pixels"
 
 
-def test_fit_is_one_for_the_same_picture_and_nothing_for_its_mean_colour(generator):
+class GreyMetric(nn.Module):
+    """Stands for LPIPS: only brightness counts."""
+
+    def features(self, pictures: Tensor) -> list[Tensor]:
+        return [pictures.mean(1, keepdim=True)]
+
+    def between(self, features: list[Tensor], others: list[Tensor]) -> Tensor:
+        return (features[0] - others[0]).square().mean((1, 2, 3))
+
+
+def test_a_perceptual_measure_is_taken_where_there_is_no_discriminator(
+    generator, alone, monkeypatch
+):
+    monkeypatch.setattr(perceptual, "find_backbone", lambda *_, **__: object())
+    monkeypatch.setattr(perceptual, "load_metric", GreyMetric)
+    picture, y = picture_of(alone)
+    found = project(alone, picture, y, steps=10, seed=1)
+    assert found.distance == "perceptual"
+    assert found.loss < found.losses[0]
+    assert project(generator, picture, y, steps=0).distance == "discriminator"
+
+
+def test_fit_is_one_for_the_same_picture_and_falls_with_what_it_lacks(generator):
     picture, _ = picture_of(generator)
-    mean = picture.mean((2, 3), keepdim=True).expand_as(picture)
-    half = 0.5 * (picture + mean)
+    colour = picture.mean((2, 3), keepdim=True).expand_as(picture)
+    half = 0.5 * (picture + colour)
+    grey = torch.zeros_like(picture)
     assert fit_of(picture, picture) == 1.0
-    assert fit_of(mean, picture) == pytest.approx(0.0, abs=0.02)
-    assert fit_of(half, picture) == pytest.approx(0.75, abs=0.02)  # half the contrast is missing
-    assert fit_of(-picture, picture) == 0.0
+    found = [fit_of(other, picture) for other in (picture, half, colour, grey, -picture)]
+    assert found == sorted(found, reverse=True)
+    assert found[1] > 0.7 and found[3] < 0.05 and found[4] == 0.0
+
+
+def test_fit_is_the_concordance_of_the_values():
+    """By hand: variances 1 and 4, covariance 2, means 0 and 1: 4 / (1 + 4 + 1)."""
+    signs = torch.ones(1, 3, 8, 8)
+    signs[..., ::2] = -1.0
+    assert fit_of(0.1 * signs, 0.2 * signs + 0.1) == pytest.approx(4 / 6, abs=0.01)
 
 
 def test_fit_of_a_flat_picture_is_a_number():
     flat = torch.full((1, 3, 32, 32), 0.3)
     assert fit_of(flat, flat) == 1.0
-    assert fit_of(-flat, flat) == 0.0
+    assert fit_of(-flat, flat) == pytest.approx(0.0, abs=0.01)
 
 
 def ranks(found: list[tuple[int, float]]) -> list[int]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from intarsia_models.generators.generator import Generator
 from intarsia_models.projection.class_guess import guess_class
-from intarsia_models.projection.descent import Count, Descent, descend
+from intarsia_models.projection.descent import HALF_SCALE, Count, Descent, descend
 from intarsia_models.projection.distances import PIXEL_WEIGHT, Distance, distance_to
 from intarsia_models.projection.fit import fit_of
 from intarsia_models.projection.projection import OnStep, Projection, Tick
@@ -32,8 +32,6 @@ STEPS = 200
 RESTARTS = 4
 SEARCH_SHARE = 0.25
 """Of the steps, in which all random starts are followed; then only the best one is."""
-HALF_SCALE = 1024.0
-"""Losses are this much larger in the backward pass where the generator computes in float16."""
 
 
 class ExtendedSpace(Protocol):
@@ -76,12 +74,13 @@ def project(
         y: (1,) class id or (1, K) soft label; None: the likeliest one of `guess_class`, where there
             are classes.
         steps: Updates of the latent; 0 takes the start as it is.
-        space: "z"; "extended" (zeta of the auxiliary networks, eq. 5); "w_plus" (styles); "auto":
-            styles where there are any, else the extended space where there is one, else z.
+        space: "z"; "extended" (zeta of the auxiliary networks, eq. 5); "w_plus" (styles, by
+            `w_plus.project_w_plus`); "auto": styles where there are any, else the extended space
+            where there is one, else z.
         start: "encoder" or "random"; "auto": the encoder where there is one.
         restarts: Random starts that are followed.
         pixel_weight: Of the mean squared difference beside the features' distance.
-        lr: Adam's step size; None: 0.075 for z, 0.015 for the extended space.
+        lr: Adam's step size; None: 0.075 for z, 0.015 for the extended space, 0.1 for styles.
         seed: Of the random starts.
         on_step: Told at every picture that is made.
         tick: Called at every step; may raise to cancel.
@@ -106,11 +105,41 @@ def project(
         on_step=on_step,
         tick=tick,
     )
+    if request.space == "w_plus":
+        from intarsia_models.projection.w_plus import project_w_plus
+
+        return project_w_plus(
+            generator,
+            picture,
+            y,
+            steps=steps,
+            start=start,
+            lr=lr,
+            pixel_weight=pixel_weight,
+            seed=seed,
+            on_step=on_step,
+            tick=tick,
+            latent=latent,
+        )
+    if request.space == "w_plus":
+        return project_w_plus(
+            generator,
+            picture,
+            y,
+            steps=steps,
+            start=start,
+            lr=lr,
+            pixel_weight=pixel_weight,
+            seed=seed,
+            on_step=on_step,
+            tick=tick,
+            latent=latent,
+        )
     with torch.inference_mode(False), torch.enable_grad():  # whatever the caller's mode is
         target, label = inputs_of(generator, picture, y)
         if label is None and generator.num_classes:
             label = most_likely(generator, target, tick=tick, seed=seed)
-        distance = distance_to(target, generator, pixel_weight)
+        distance = _measure(generator, target, pixel_weight)
         return _Calibration(generator, target, label, distance, request).run()
 
 
@@ -120,6 +149,18 @@ def most_likely(
     """(1,): the first class of `guess_class`; its arguments."""
     ranked = guess_class(generator, picture, tick=tick, seed=seed)
     return torch.tensor([ranked[0][0]], device=picture.device)
+
+
+def _measure(generator: Generator, target: Tensor, pixel_weight: float) -> Distance:
+    """The discriminator's features, else LPIPS where its backbone is on this machine, else pixels
+    over scales."""
+    if generator.discriminator is None:
+        from intarsia_models.projection import perceptual  # imports torchvision, which takes long
+
+        if perceptual.find_backbone() is not None:
+            metric = perceptual.load_metric().to(target.device)
+            return perceptual.PerceptualDistance(metric, target, pixel_weight)
+    return distance_to(target, generator, pixel_weight)
 
 
 class _Calibration:

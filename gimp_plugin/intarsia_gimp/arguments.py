@@ -65,13 +65,17 @@ def add_arguments(procedure: Any, operation: Operation) -> None:
 
 
 def nicks_of(operation: Operation) -> dict[str, str]:
-    """Labels with one letter of each underlined, by parameter; short labels choose first."""
+    """Labels with one letter of each underlined, by parameter or chosen input.
+
+    What is on the first page chooses first, and there the short labels.
+    """
     shown = [*operation.parameters, *inputs.chosen_inputs(operation)]
     labels = {item.name: label_of(item) for item in shown}
     labels[SEED] = tr("Seed")
     taken = _DIALOG_LETTERS
     nicks = {}
-    for name in sorted(labels, key=lambda name: len(labels[name])):
+    folded = {SEED, *(p.name for p in operation.parameters if p.advanced)}
+    for name in sorted(labels, key=lambda name: (name in folded, len(labels[name]))):
         nicks[name] = with_mnemonic(labels[name], taken)
         taken += mnemonic_of(nicks[name])
     return nicks

@@ -32,6 +32,7 @@ from intarsia_gimp.panels import (
 )
 from intarsia_gimp.problems import as_error, failure, success
 from intarsia_gimp.settings import Settings
+from intarsia_gimp.strip import Strip
 from intarsia_gimp.texts import tr
 from intarsia_gimp.trial import Trial
 from intarsia_gimp.work import Link, Run, in_background
@@ -112,6 +113,8 @@ class OperationDialog:
         left = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6)
         left.pack_start(frame, False, False, 0)
         left.pack_start(self._compare, False, False, 0)
+        self._strip = Strip(self._guard(self._pick))
+        left.pack_start(self._strip.widget, False, False, 0)
         self._known = KnownModels(self._link)
         self._settings = Settings(dialog, self._config, self._operation, self._image, self._known)
         self._expected = ExpectedTime(
@@ -179,6 +182,7 @@ class OperationDialog:
         self._message.set_visible(state == RESULT)
         self._expected.widget.set_visible(idle)
         if idle:
+            self._strip.offer([])
             self._known.refresh()
             self._progress.stop()
             self._expected.ask_soon()
@@ -319,6 +323,7 @@ class OperationDialog:
         self._compare.set_visible(trial.image is not None)
         self._compare.set_active(True)
         self._message.set_text(trial.text())
+        self._strip.offer(trial.choices())
         self._go.grab_focus()
 
     def _show_after(self) -> None:
@@ -328,6 +333,11 @@ class OperationDialog:
         else:
             self._after = pictures.fitted(self._trial.pixbuf(), self._room)
         self._picture.set_from_pixbuf(self._after)
+
+    def _pick(self, number: int, wanted: bool) -> None:
+        if self._state == RESULT and self._trial is not None:
+            self._go.set_sensitive(self._trial.pick(number, wanted))
+            self._show_after()
 
     def _scrub_soon(self, *_: Any) -> None:
         if self._trial is not None and self._trial.can_scrub and not self._scrubbing:

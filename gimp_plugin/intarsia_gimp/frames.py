@@ -7,6 +7,7 @@ other amounts. Moving the slider shows the nearest one.
 from __future__ import annotations
 
 import dataclasses
+from typing import Sequence
 
 from intarsia_client.schema import Operation, Result, ResultLayer, Scalar
 
@@ -55,6 +56,23 @@ def result_at(result: Result, slider: Scalar, asked: float, amount: float) -> Re
     )
     recipe = dict(result.recipe, parameters=parameters)
     return dataclasses.replace(result, layers=named, recipe=recipe, frames=())
+
+
+def only(result: Result, picked: Sequence[bool]) -> Result:
+    """The result with some of its layers, and their frames.
+
+    Args:
+        result: All of it.
+        picked: For each layer whether it stays.
+    """
+    kept = [index for index, stays in enumerate(picked) if stays]
+    places = {index: place for place, index in enumerate(kept)}
+    frames = tuple(
+        dataclasses.replace(frame, frame_of=places[frame.frame_of])
+        for frame in result.frames
+        if frame.frame_of in places
+    )
+    return dataclasses.replace(result, layers=tuple(result.layers[i] for i in kept), frames=frames)
 
 
 def _fits(frame: ResultLayer, layer: ResultLayer) -> bool:

@@ -131,14 +131,14 @@ class Preview:
         """The image it lies in, or None where that is closed."""
         return self._image if self._image is not None and self._image.is_valid() else None
 
-    def show(self, visible: bool) -> None:
-        """Show or hide it, to compare with what was there."""
+    def show(self, visible: Sequence[bool]) -> None:
+        """Show or hide each of its layers, to compare with what was there."""
         if self.image is None:
             return
         with _unrecorded(self._image):
-            for drawable in self._made:
+            for drawable, shown in zip(self._made, visible):
                 if drawable.is_valid() and not drawable.is_layer_mask():
-                    drawable.set_visible(visible)
+                    drawable.set_visible(shown)
         Gimp.displays_flush()
 
     def fill(self, layers: Sequence[ResultLayer]) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Mapping
 from intarsia_client import wording
 from intarsia_client.schema import Operation, Result
 from intarsia_gimp import pictures, placement
-from intarsia_gimp.frames import layers_at, result_at, scrubbed
+from intarsia_gimp.frames import layers_at, only, result_at, scrubbed
 from intarsia_gimp.placement import Place, Placed, Preview
 from intarsia_gimp.texts import tr
 
@@ -23,6 +23,8 @@ class Trial:
         self._asked = float(values[self._slider.name]) if self._slider is not None else 0.0
         self._amount = self._asked
         self._preview = Preview(place, result.layers)
+        self._picked = [True] * len(result.layers)
+        self._visible = True
 
     @property
     def image(self) -> Any:
@@ -36,7 +38,26 @@ class Trial:
 
     def show(self, visible: bool) -> None:
         """Show or hide it, to compare with what was there."""
-        self._preview.show(visible)
+        self._visible = visible
+        self._preview.show([visible and picked for picked in self._picked])
+
+    def choices(self) -> list[tuple[int, str, Any]]:
+        """Number, name and picture of each layer, where there are several to choose from."""
+        layers = [(i, x) for i, x in enumerate(self._result.layers) if x.channels == 4]
+        if len(layers) < 2:
+            return []
+        return [(index, layer.name, pictures.pixbuf_of(layer)) for index, layer in layers]
+
+    def pick(self, index: int, wanted: bool) -> bool:
+        """Choose whether a layer is kept; a mask goes with it. Returns whether any layer is."""
+        layers = self._result.layers
+        self._picked[index] = wanted
+        for number in range(index + 1, len(layers)):
+            if layers[number].channels == 4:
+                break
+            self._picked[number] = wanted
+        self.show(self._visible)
+        return any(self._picked)
 
     def scrub(self, amount: float) -> None:
         """Show the frame nearest to an amount."""
@@ -57,7 +78,7 @@ class Trial:
         if self._slider is not None and self.can_scrub:
             result = result_at(result, self._slider, self._asked, self._amount)
         self._preview.remove()
-        return placement.insert(self._place, result)
+        return placement.insert(self._place, only(result, self._picked))
 
     def discard(self) -> None:
         """Take it away again."""
@@ -66,8 +87,8 @@ class Trial:
     def text(self) -> str:
         """What the artist should know of it."""
         question = tr("This is how it looks in the picture. Keep the new layer?")
-        if len(self._result.layers) > 1:
-            question = tr("This is how it looks in the picture. Keep the new layers?")
+        if self.choices():
+            question = tr("Keep the new layers? Those that are not pressed are dropped.")
         if self.image is None:
             question = tr("Keep opens the result as a new image.")
             if self._place.image:

@@ -272,7 +272,7 @@ def scene_places():
     image.clean_all()
     preview = placement.Preview(place, layers)
     found["preview"] = there(image)
-    preview.show(False)
+    preview.show([False])
     preview.remove()
     found["without"] = there(image)
     placed = placement.insert(place, Result((layers[0], edge), {"operation": "blend"}))

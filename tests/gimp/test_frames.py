@@ -11,7 +11,8 @@ from tests.gimp import pictures_for_tests as made
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import Result, ResultLayer
-from intarsia_gimp import canvas, frames, placement
+from intarsia_gimp import canvas, frames, pictures, placement
+from intarsia_gimp.strip import Strip
 from intarsia_gimp.trial import Trial, facts_of
 
 BLUE = (0, 0, 255, 255)
@@ -146,6 +147,55 @@ def test_a_frame_with_too_few_bytes_is_refused() -> None:
     trial = Trial(made.COLLAGE, place, dataclasses.replace(result, frames=(broken,)), VALUES)
     with pytest.raises(InvalidRequest, match="came with 7 bytes instead of 8"):
         trial.scrub(0.0)
+
+
+def test_layers_that_are_not_picked_are_hidden_and_not_kept() -> None:
+    image, place = _scene()
+    coverage = ResultLayer("Edge", 2, 1, 1, b"\x10\x20", "u8", 3, 2)
+    result = _result(coverage, _layer(7, name="More"), _layer(8, name="Most"))
+    trial = Trial(made.COLLAGE, place, result, VALUES)
+    assert [(n, name) for n, name, _ in trial.choices()] == [
+        (0, "Patched"),
+        (2, "More"),
+        (3, "Most"),
+    ]
+    assert trial.pick(0, False) and trial.pick(3, False)
+    shown = {layer.get_name(): layer.get_visible() for layer in image.get_layers()}
+    assert shown == {"Most": False, "More": True, "Patched": False, "Back": True}
+    trial.show(False)
+    trial.show(True)
+    assert not image.get_layers()[0].get_visible(), "comparing does not bring it back"
+    trial.keep()
+    assert made.names(image) == ["More", "Back"]
+
+
+def test_frames_stay_with_their_layer_when_another_is_dropped() -> None:
+    other = [_layer(i, name="f", amount=i / 2, frame_of=1) for i in (0, 1)]
+    result = _result(_layer(9, name="More", amount=1.0))
+    result = dataclasses.replace(result, frames=(*result.frames, *other))
+    kept = frames.only(result, [False, True])
+    assert [layer.name for layer in kept.layers] == ["More"]
+    assert [frame.frame_of for frame in kept.frames] == [0, 0]
+    assert frames.layers_at(kept, 1.0, 0.5)[0].data[0] == 1
+
+
+def test_one_layer_is_nothing_to_choose_from_and_none_cannot_be_kept() -> None:
+    _, place = _scene()
+    trial = Trial(made.COLLAGE, place, _result(), VALUES)
+    assert trial.choices() == [] and not trial.pick(0, False)
+
+
+def test_the_strip_shows_a_pressed_button_for_each_and_tells_what_is_released() -> None:
+    told: list[tuple[int, bool]] = []
+    strip = Strip(lambda number, wanted: told.append((number, wanted)))
+    picture = pictures.pixbuf_of(_layer(3))
+    strip.offer([(0, "One", picture), (2, "Two", picture)])
+    first, second = strip._flow.get_children()
+    assert first.get_active() and second.get_active() and strip.widget.get_visible()
+    second.set_active(False)
+    assert told == [(2, False)]
+    strip.offer([])
+    assert not strip.widget.get_visible() and strip._flow.get_children() == []
 
 
 def test_without_frames_there_is_nothing_to_scrub() -> None:

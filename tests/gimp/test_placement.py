@@ -176,7 +176,7 @@ def test_a_preview_shows_the_result_without_an_undo_step() -> None:
     image, _, place = _scene()
     preview = placement.Preview(place, made.result().layers)
     assert made.names(image) == ["Frame", "Fitted", "Lemur", "Background"]
-    preview.show(False)
+    preview.show([False])
     assert not image.get_layers()[1].get_visible()
     preview.remove()
     assert made.names(image) == ["Frame", "Lemur", "Background"]
@@ -187,7 +187,7 @@ def test_a_preview_survives_what_the_artist_does_meanwhile() -> None:
     image, _, place = _scene()
     preview = placement.Preview(place, made.result().layers)
     image.remove_layer(image.get_layers()[1])
-    preview.show(True)
+    preview.show([True])
     preview.remove()
     image.delete()
     preview.remove()
@@ -198,7 +198,7 @@ def test_a_preview_of_a_closed_image_is_nothing() -> None:
     image, _, place = _scene()
     image.delete()
     preview = placement.Preview(place, made.result().layers)
-    preview.show(True)
+    preview.show([True])
     preview.remove()
     assert preview.image is None and Gimp.get_images() == []
 

@@ -11,6 +11,7 @@ from krita_scenes.hands import (
     FOLDER,
     SETTINGS,
     activate,
+    check_layers,
     choose,
     click,
     docker,
@@ -23,8 +24,8 @@ from krita_scenes.hands import (
     shown,
     text,
 )
-from PyQt5.QtCore import QByteArray, Qt
-from PyQt5.QtWidgets import QComboBox, QDoubleSpinBox, QListWidget, QSlider, QSpinBox
+from PyQt5.QtCore import QByteArray
+from PyQt5.QtWidgets import QComboBox, QDoubleSpinBox, QSlider, QSpinBox
 
 SIZE = (48, 40)
 MODEL_PX = 32
@@ -271,10 +272,7 @@ def transplants_a_moved_piece():
     yield from activate(document, one)
     choose("intarsia_operation", "transplant")
     yield from choose_model()
-    references = part(QListWidget, "input_references")
-    for row in range(references.count()):
-        wanted = references.item(row).data(Qt.UserRole) == other.uniqueId().toString()
-        references.item(row).setCheckState(Qt.Checked if wanted else Qt.Unchecked)
+    check_layers("input_references", [other.name()])
     choose("input_piece", piece.uniqueId().toString())
     part(QDoubleSpinBox, "control_softness").setValue(0.0)
     docker().refresh()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from krita import InfoObject, Krita, Selection
 from PyQt5.QtCore import QByteArray
-from PyQt5.QtWidgets import QComboBox, QLabel, QPushButton, QWidget
+from PyQt5.QtWidgets import QCheckBox, QComboBox, QLabel, QPushButton, QWidget
 
 FOLDER = Path(os.environ["INTARSIA_SCENES"])
 HOME = Path(os.environ["INTARSIA_HOME"])
@@ -45,6 +45,13 @@ def choose(name, value):
     combo = part(QComboBox, name)
     combo.setCurrentIndex(combo.findData(value))
     assert combo.currentData() == value, (name, value)
+
+
+def check_layers(name, wanted):
+    """Check the boxes of these layers, and no others."""
+    for box in part(QWidget, name).findChildren(QCheckBox):
+        if box.isChecked() != (box.text() in wanted):
+            box.click()
 
 
 def text(name):

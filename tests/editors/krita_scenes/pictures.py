@@ -11,6 +11,7 @@ from krita_scenes.hands import (
     HOME,
     SETTINGS,
     activate,
+    check_layers,
     choose,
     click,
     docker,
@@ -25,7 +26,7 @@ from krita_scenes.hands import (
     text,
 )
 from PyQt5.QtCore import Qt
-from PyQt5.QtWidgets import QComboBox, QListWidget, QWidget
+from PyQt5.QtWidgets import QComboBox, QWidget
 
 WIDTH = 250
 """Of the panel, in pixels."""
@@ -142,17 +143,14 @@ def collage_pictures():
 
 
 def _transplant(document, apples):
-    oranges, piece = document.nodeByName("Oranges"), document.nodeByName("Piece of Oranges")
+    piece = document.nodeByName("Piece of Oranges")
     piece.setVisible(True)
     document.refreshProjection()
     yield from activate(document, apples)
     choose("intarsia_operation", "transplant")
     choose("control_model", SETTINGS["shown_model"])
     docker().refresh()
-    references = part(QListWidget, "input_references")
-    for row in range(references.count()):
-        if references.item(row).data(Qt.UserRole) == oranges.uniqueId().toString():
-            references.item(row).setCheckState(Qt.Checked)
+    check_layers("input_references", ["Oranges"])
     choose("input_piece", piece.uniqueId().toString())
     _scroll("")
     yield from pause(1)

@@ -33,3 +33,12 @@ class Pixbuf:
     ) -> Pixbuf:
         assert alpha and bits == 8 and stride == 4 * width
         return cls(data.get_data(), width, height)
+
+    def get_width(self) -> int:
+        return self.width
+
+    def get_height(self) -> int:
+        return self.height
+
+    def composite_color_simple(self, width: int, height: int, *rest: Any) -> Pixbuf:
+        return Pixbuf(bytes(4 * width * height), width, height)

@@ -90,6 +90,24 @@ class ScrolledWindow(Container):
     pass
 
 
+class FlowBox(Container):
+    pass
+
+
+class ToggleButton(Container):
+    def __init__(self, active: bool = False) -> None:
+        super().__init__()
+        self.active = active
+
+    def get_active(self) -> bool:
+        return self.active
+
+    def set_active(self, active: bool) -> None:
+        if active != self.active:
+            self.active = active
+            self.emit("toggled")
+
+
 class Label(Widget):
     pass
 

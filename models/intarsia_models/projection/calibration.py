@@ -121,20 +121,6 @@ def project(
             tick=tick,
             latent=latent,
         )
-    if request.space == "w_plus":
-        return project_w_plus(
-            generator,
-            picture,
-            y,
-            steps=steps,
-            start=start,
-            lr=lr,
-            pixel_weight=pixel_weight,
-            seed=seed,
-            on_step=on_step,
-            tick=tick,
-            latent=latent,
-        )
     with torch.inference_mode(False), torch.enable_grad():  # whatever the caller's mode is
         target, label = inputs_of(generator, picture, y)
         if label is None and generator.num_classes:

@@ -46,7 +46,7 @@ def contact_sheet(
         left, top = GAP + index % columns * step, GAP + index // columns * (step + CAPTION)
         sheet.paste(Image.fromarray(_tile(picture, side)), (left, top))
         text = _fitting(draw, font, caption, side)
-        draw.text((left, top + side + 2), text, fill=INK, font=font)
+        draw.text((left + 1, top + side + 2), text, fill=INK, font=font)
     return Layer(name, np.array(sheet), x, y)
 
 
@@ -77,7 +77,7 @@ def _fitting(
     """As much of the caption as fits, with an ellipsis where it was cut."""
     text = "".join(letter if letter.isprintable() else " " for letter in caption)[:200]
     shown = text
-    while text and draw.textlength(shown, font=font) > width:
+    while text and draw.textlength(shown, font=font) > width - 2:  # edges of letters are soft
         text = text[:-1]
         shown = text.rstrip() + "..."
     return shown

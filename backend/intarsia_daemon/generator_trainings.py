@@ -39,6 +39,7 @@ SPEED = "gan_training"
 """Under which the machine learns how fast it trains generators."""
 TASK = "generator"
 PREVIEW_EVERY_S = 10.0
+CHECKPOINT_EVERY_S = 120.0
 LEAST_LEARNT_S = 60.0
 """Shorter trainings say more about their beginning than about this machine's speed."""
 
@@ -131,6 +132,7 @@ class Training:
             "device": self._context.device,
             "tick": self._context.tick,
             "checkpoint_folder": self._checkpoints,
+            "checkpoint_every_s": CHECKPOINT_EVERY_S,
             "on_notice": self.notices.append,
         }
 

@@ -6,6 +6,8 @@ that anybody would want to see.
 
 from __future__ import annotations
 
+import copy
+import functools
 from pathlib import Path
 
 import torch
@@ -37,6 +39,11 @@ def small_generator(*, companions: bool = True, classes: bool = True) -> SNGANGe
         companions: With discriminator, encoder and auxiliary networks.
         classes: Without them it is unconditional.
     """
+    return copy.deepcopy(_made(companions, classes))
+
+
+@functools.cache
+def _made(companions: bool, classes: bool) -> SNGANGenerator:
     count = len(LABELS) if classes else 0
     sizes = GeneratorSettings((16, 12, 8, 8), num_classes=count, z_dim=Z_DIM)
     generator = SNGANGenerator(sizes, seed=5)

@@ -33,6 +33,8 @@ from intarsia_krita.session import (
 from intarsia_krita.situation import active_layer, document_id, document_name
 from intarsia_krita.texts import quoted, tr
 
+_FREQUENT = ("progress", "event", "estimate")
+"""Events that change nothing about the document."""
 _SETTLE_MS = 350
 """After a change of settings, before the engine is asked how long it would take."""
 _ACTIVATED_MS = 150
@@ -293,9 +295,10 @@ class IntarsiaDocker(DockWidget):
             self._knows_models = self._knows_models and event.kind != "finished"
             self.jobs.ask_status()
             self._settle.start()
-            self.refresh()
-        else:
+        if event.kind in _FREQUENT:
             self._draw()
+        else:
+            self.refresh()
 
     def _ask_models(self, running: bool) -> None:
         """Once for each engine, and after each job: a training makes a model."""

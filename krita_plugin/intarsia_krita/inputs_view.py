@@ -59,6 +59,7 @@ class InputsView(QtWidgets.QWidget):
             if kept is None or (kept and not picked):
                 picked = usual_pick(document, row.wanted, active)
             row.show_candidates(offered, picked)
+        self.setVisible(any(not row.isHidden() for row in self._rows.values()))
 
     def picks(self) -> dict[str, tuple[str, ...]]:
         """What each input is read from."""
@@ -96,7 +97,7 @@ class _Row(QtWidgets.QWidget):
     def __init__(self, wanted: Input, guard: WheelGuard) -> None:
         super().__init__()
         self.wanted = wanted
-        self._offered: list[Candidate] = []
+        self._offered: list[Candidate] | None = None
         self.setToolTip(wanted.help)
         self._list = self._make()
         self._list.setObjectName("input_" + wanted.name)
@@ -106,10 +107,14 @@ class _Row(QtWidgets.QWidget):
         label = QtWidgets.QLabel(wanted.label.replace("&", "&&"))
         label.setWordWrap(True)
         label.setBuddy(self._list)
-        self._arrange(label)
+        rows = column(self)
+        rows.setSpacing(2)
+        rows.addWidget(label)
+        rows.addWidget(self._list)
 
     def show_candidates(self, offered: list[Candidate], picked: tuple[str, ...]) -> None:
         """Draw what can be chosen and what is."""
+        self.setVisible(self.wanted.required or bool(offered))
         if offered != self._offered:
             self._offered = offered
             self._fill(offered)
@@ -127,9 +132,6 @@ class _Row(QtWidgets.QWidget):
         raise NotImplementedError
 
     def _make(self) -> Any:
-        raise NotImplementedError
-
-    def _arrange(self, label: Any) -> None:
         raise NotImplementedError
 
     def _fill(self, offered: list[Candidate]) -> None:
@@ -155,12 +157,6 @@ class _ComboRow(_Row):
         combo.currentIndexChanged.connect(lambda index: self.changed.emit())
         return combo
 
-    def _arrange(self, label: Any) -> None:
-        line = QtWidgets.QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.addWidget(label, 1)
-        line.addWidget(self._list, 3)
-
     def _fill(self, offered: list[Candidate]) -> None:
         self._list.blockSignals(True)
         self._list.clear()
@@ -173,44 +169,40 @@ class _ComboRow(_Row):
 
 
 class _CheckRow(_Row):
-    """Any number of layers, each with a check mark; the topmost counts as the first."""
+    """Any number of layers or labels, each with a box to check; the topmost counts as the first."""
 
     def picked(self) -> tuple[str, ...]:
-        items = [self._list.item(row) for row in range(self._list.count())]
-        on = Qt.CheckState.Checked
-        return tuple(i.data(Qt.ItemDataRole.UserRole) for i in items if i.checkState() == on)
+        return tuple(value for value, box in self._boxes.items() if box.isChecked())
 
     def choose(self, values: tuple[str, ...]) -> None:
-        was = self._list.blockSignals(True)
-        for row in range(self._list.count()):
-            item = self._list.item(row)
-            chosen = item.data(Qt.ItemDataRole.UserRole) in values
-            item.setCheckState(Qt.CheckState.Checked if chosen else Qt.CheckState.Unchecked)
-        self._list.blockSignals(was)
+        was = self.blockSignals(True)
+        for value, box in self._boxes.items():
+            box.setChecked(value in values)
+        self.blockSignals(was)
         self.changed.emit()
 
     def _make(self) -> Any:
-        found = QtWidgets.QListWidget()
-        found.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._boxes: dict[str, Any] = {}
+        found = QtWidgets.QScrollArea()
+        found.setWidgetResizable(True)
+        found.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the boxes in it have it
         found.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        found.itemChanged.connect(lambda item: self.changed.emit())
         return found
 
-    def _arrange(self, label: Any) -> None:
-        rows = column(self)
-        rows.setSpacing(2)
-        rows.addWidget(label)
-        rows.addWidget(self._list)
-
     def _fill(self, offered: list[Candidate]) -> None:
-        was = self._list.blockSignals(True)
-        self._list.clear()
+        body = QtWidgets.QWidget()
+        rows = column(body, 4)
+        rows.setSpacing(2)
+        self._boxes = {}
         for candidate in offered:
-            item = QtWidgets.QListWidgetItem(candidate.text)
-            item.setData(Qt.ItemDataRole.UserRole, candidate.value)
-            item.setToolTip(candidate.text)
-            item.setFlags(item.flags() | Qt.ItemFlag.ItemIsUserCheckable)
-            item.setCheckState(Qt.CheckState.Unchecked)
-            self._list.addItem(item)
-        self._list.setFixedHeight(_ROW * min(_MOST_ROWS, max(2, len(offered))) + 6)
-        self._list.blockSignals(was)
+            box = QtWidgets.QCheckBox(candidate.text.replace("&", "&&"))
+            box.setToolTip(candidate.text)
+            policy = QtWidgets.QSizePolicy.Policy
+            box.setSizePolicy(policy.Ignored, policy.Fixed)  # long names are cut, not scrolled to
+            box.toggled.connect(lambda checked: self.changed.emit())
+            self._boxes[candidate.value] = box
+            rows.addWidget(box)
+        rows.addStretch(1)
+        self._list.setWidget(body)
+        shown = min(_MOST_ROWS, max(1, len(offered)))
+        self._list.setFixedHeight(shown * (_ROW + 2) + 10)

@@ -6,7 +6,7 @@ from typing import Any
 
 import krita
 import pytest
-from qt_binding import QtCore, QtTest, QtWidgets
+from qt_binding import QtTest, QtWidgets
 
 from intarsia_client.schema import Progress, Result, ResultLayer
 from intarsia_krita import recipes
@@ -235,24 +235,37 @@ def test_the_area_may_be_the_selection_a_mask_another_layer_or_everything(
     assert [i.input for i in request.inputs] == ["picture"]
 
 
-def test_references_are_layers_with_check_marks_and_are_kept_for_the_document(
+def boxes(docker: Any, name: str) -> list[Any]:
+    return part(docker, name).findChildren(QtWidgets.QCheckBox)
+
+
+def test_references_are_layers_with_check_boxes_and_are_kept_for_the_document(
     changing: Any, document: krita.Document
 ) -> None:
-    found = part(changing, "input_references")
-    assert [found.item(i).text() for i in range(found.count())] == ["Thing", "Paper"]
-    found.item(1).setCheckState(QtCore.Qt.CheckState.Checked)
-    found.item(0).setCheckState(QtCore.Qt.CheckState.Checked)
+    thing, paper = boxes(changing, "input_references")
+    assert (thing.text(), paper.text()) == ("Thing", "Paper")
+    paper.click()
+    thing.click()
     document.layer("New").fill(krita.RED, 0, 0, 1, 1)
     document.active = document.root.children[1]
     changing.refresh()
-    checked = [found.item(i).checkState() == QtCore.Qt.CheckState.Checked for i in range(3)]
-    assert checked == [False, True, True]  # New, Thing, Paper
+    found = [(box.text(), box.isChecked()) for box in boxes(changing, "input_references")]
+    assert found == [("New", False), ("Thing", True), ("Paper", True)]
     run(changing)
     request = changing.jobs.named("run")[-1][0]
     assert [(i.input, i.name) for i in request.inputs][1:] == [
         ("references", "Thing"),
         ("references", "Paper"),
     ]
+
+
+def test_a_list_with_nothing_in_it_is_not_shown(docker: Any, document: krita.Document) -> None:
+    docker.panel.form.choose("transplant")
+    assert part(docker, "input_areas").parentWidget().isHidden()
+    label(document, "Sky", 1)
+    docker.refresh()
+    assert [box.text() for box in boxes(docker, "input_areas")] == ["Blue: Sky"]
+    assert not part(docker, "input_areas").parentWidget().isHidden()
 
 
 def test_a_piece_is_one_layer_or_none(changing: Any, document: krita.Document) -> None:

@@ -209,8 +209,9 @@ def test_without_an_engine_installed_the_two_commands_are_shown(docker: Any) -> 
     assert not part(docker, "intarsia_run").isVisible()
     texts = [label.text() for label in docker.findChildren(QtWidgets.QLabel)]
     assert {"python3 -m pip install intarsia", "intarsia plugins install krita"} <= set(texts)
+    assert not part(docker, "input_area").isVisible()
     send(docker, "status", value=EngineStatus("off"))
-    assert part(docker, "intarsia_run").isVisible()
+    assert part(docker, "intarsia_run").isVisible() and part(docker, "input_area").isVisible()
 
 
 def test_a_job_of_an_earlier_krita_is_offered_and_inserted(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from tests.support import engine_environment, running_engine
 
-from intarsia_daemon.cli import application
+from intarsia_daemon.cli import application, models
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,14 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
         monkeypatch.setenv(name, str(folder))
     monkeypatch.setenv("INTARSIA_HOME", str(folder / "intarsia"))
     monkeypatch.delenv("GIMP3_DIRECTORY", raising=False)
+    return folder
+
+
+@pytest.fixture
+def no_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """No model ships, whatever does: a folder to put packs into."""
+    folder = tmp_path / "packs"
+    monkeypatch.setattr(models, "packs_folder", lambda: folder)
     return folder
 
 

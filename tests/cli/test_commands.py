@@ -24,9 +24,11 @@ from intarsia_client.errors import (
     JobCancelled,
     JobFailed,
 )
+from intarsia_client.schema import ModelRef, Operation
 from intarsia_client.version import __version__
 from intarsia_daemon import doctor
 from intarsia_daemon.cli import application, exit_codes
+from intarsia_daemon.cli.models import named_models
 from intarsia_daemon.documents.limits import reject
 from intarsia_daemon.model_store import ModelStore
 
@@ -214,6 +216,7 @@ def a_model(folder: Path, title: str = "A picture") -> str:
     return ModelStore(folder).add(write, card)
 
 
+@pytest.mark.usefixtures("no_packs")
 def test_models_are_listed_shown_and_removed(intarsia: Intarsia) -> None:
     assert intarsia("models", "list").out == "There are no models yet.\n"
     name = a_model(home() / "models")
@@ -233,6 +236,7 @@ def test_unknown_models_are_answered_with_those_there_are(intarsia: Intarsia) ->
     assert name in called.err
 
 
+@pytest.mark.usefixtures("no_packs")
 def test_damaged_models_are_found(intarsia: Intarsia) -> None:
     name = a_model(home() / "models")
     assert intarsia("models", "verify").code == 0
@@ -254,6 +258,52 @@ def test_a_model_is_imported_only_whole(intarsia: Intarsia, tmp_path: Path) -> N
     (folder / "model" / "weights.safetensors").write_bytes(bytes(100))
     assert intarsia("models", "import", folder).code == 1
     assert intarsia("models", "import", tmp_path).code == 2
+
+
+def test_models_that_ship_are_listed_as_such_and_stay(
+    intarsia: Intarsia, no_packs: Path, tmp_path: Path
+) -> None:
+    name = a_model(tmp_path / "maker", "Shipped")
+    no_packs.mkdir()
+    (tmp_path / "maker" / name).rename(no_packs / "fruit")
+
+    assert "Shipped" in intarsia("models", "list").out
+    assert intarsia("models", "list").out.rstrip().endswith("shipped")
+    shown = intarsia("models", "show", "fruit", "--json").json
+    assert shown["folder"] == str(no_packs / "fruit") and shown["shipped"] is True
+    assert intarsia("models", "verify").out == "fruit is whole.\n"
+    refused = intarsia("models", "remove", "fruit")
+    assert refused.code == 2 and "cannot be removed" in refused.err
+
+
+@pytest.mark.usefixtures("no_packs")
+def test_models_in_parameters_are_named_by_beginning_or_title(tmp_path: Path) -> None:
+    first, second = (a_model(home() / "models", title) for title in ("One", "Two"))
+    operation = Operation("x", "X", "X", "X.", (), (ModelRef("model", "M", "M."),))
+
+    for text in ("One", first, first[:20]):
+        assert named_models(operation, {"model": text})["model"] == first
+    assert named_models(operation, {"model": ""})["model"] == ""
+    assert named_models(operation, {"model": "elsewhere"})["model"] == "elsewhere"
+    with pytest.raises(InvalidRequest, match="Several models are meant") as caught:
+        named_models(operation, {"model": "single-image"})
+    assert first in caught.value.remedy and second in caught.value.remedy
+
+
+def test_a_file_that_is_no_model_is_refused_in_a_sentence(
+    intarsia: Intarsia, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("hello")
+
+    assert "no_such does not exist" in intarsia("models", "import", tmp_path / "no_such").err
+    assert intarsia("models", "import", tmp_path, "--labels", tmp_path / "gone.txt").code == 2
+    called = intarsia("models", "import", tmp_path / "notes.txt", "--json")
+    assert called.code in (1, 2) and "notes.txt" in called.json["error"]["what"]
+
+
+def test_the_formats_that_can_be_imported_are_listed(intarsia: Intarsia) -> None:
+    assert "sngan-projection" in intarsia("models", "formats").out
+    assert "biggan" in intarsia("models", "formats", "--json").json["formats"]
 
 
 # --- doctor ---------------------------------------------------------------------------------------
@@ -324,6 +374,13 @@ def test_doctor_notes_little_room(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- generated files ------------------------------------------------------------------------------
 
 
+GENERATED = (
+    "backend/intarsia_client/catalog.json",
+    "backend/intarsia_client/packs.json",
+    "docs/operations.md",
+)
+
+
 def generate(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, ROOT / "tools/generate.py", *(str(a) for a in arguments)],
@@ -345,5 +402,36 @@ def test_stale_generated_files_are_found_and_written_anew(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [], "--check only looks"
 
     assert generate("--root", tmp_path).returncode == 0
-    for name in ("backend/intarsia_client/catalog.json", "docs/operations.md"):
+    for name in GENERATED:
         assert (tmp_path / name).read_text("utf-8") == (ROOT / name).read_text("utf-8")
+
+
+def test_shipped_models_are_packaged_with_their_class_names(tmp_path: Path) -> None:
+    def write(place: Path) -> None:
+        (place / "weights.safetensors").write_bytes(b"weights")
+        facts = {"labels": ["lemon", "lime"], "num_classes": 2, "resolution": 32}
+        (place / "card.json").write_text(json.dumps({**facts, "capabilities": ["classes"]}))
+
+    card = {"family": "sngan-projection", "task": "generator", "title": "Fruit"}
+    name = ModelStore(tmp_path / "maker").add(write, card)
+    (tmp_path / "packs").mkdir()
+    (tmp_path / "maker" / name).rename(tmp_path / "packs" / "fruit")
+
+    assert generate("--root", tmp_path, "--packs", tmp_path / "packs").returncode == 0
+    packs = json.loads((tmp_path / "backend/intarsia_client/packs.json").read_text("utf-8"))
+    assert packs == {
+        "packs": [
+            {
+                "id": "fruit",
+                "title": "Fruit",
+                "family": "sngan-projection",
+                "resolution": 32,
+                "num_classes": 2,
+                "capabilities": ["classes"],
+                "labels": ["lemon", "lime"],
+            }
+        ]
+    }
+    (tmp_path / "packs" / "fruit" / "model" / "weights.safetensors").write_bytes(b"Weights")
+    damaged = generate("--check", "--root", tmp_path, "--packs", tmp_path / "packs")
+    assert damaged.returncode != 0 and "has changed" in damaged.stderr

@@ -26,6 +26,12 @@ def test_every_packaged_operation_can_be_read_and_accepts_its_defaults(
         operation.check([item.name for item in operation.inputs], {})
 
 
+def test_the_packaged_models_have_what_lists_show():
+    for pack in catalog.packs():
+        assert {"id", "title", "family", "resolution", "capabilities", "labels"} <= set(pack)
+        assert len(pack["labels"]) in (0, pack["num_classes"])
+
+
 def test_an_extra_catalogue_is_added(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, operation: Operation
 ):

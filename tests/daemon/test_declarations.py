@@ -7,7 +7,19 @@ import inspect
 import pytest
 
 from intarsia_client.errors import InvalidRequest
-from intarsia_client.schema import ROLES, Choice, Input, Operation, Scalar, Toggle, Whole
+from intarsia_client.schema import (
+    ROLES,
+    Choice,
+    ClassBinding,
+    ClassName,
+    Input,
+    ModelRef,
+    Operation,
+    Parameter,
+    Scalar,
+    Toggle,
+    Whole,
+)
 from intarsia_daemon.operation import Registered, find_operation, known_operations, operation
 
 KNOWN = known_operations()
@@ -92,3 +104,29 @@ def test_a_slip_between_declaration_and_function_is_found_at_import() -> None:
 def test_an_unknown_operation_is_refused_with_those_there_are() -> None:
     with pytest.raises(InvalidRequest, match=r"There are: .*blend"):
         find_operation("sharpen")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ((ClassName("c", "C", "H."),), r"c names the model 'model', not of \[\]"),
+        (
+            (ModelRef("model", "M", "H."), ClassBinding("c", "C", "H.")),
+            r"c names the areas 'areas', not of \[\]",
+        ),
+    ],
+)
+def test_a_class_of_no_model_and_a_binding_of_no_areas_are_found_at_import(
+    parameters: tuple[Parameter, ...], message: str
+) -> None:
+    single = Input("areas", "area", "Areas", "One.", required=False)
+
+    def slip(areas: object, model: object, c: object, context: object) -> None:
+        """Names what is not there."""
+
+    def small(areas: object, c: object, context: object) -> None:
+        """Names what is not there."""
+
+    declare = operation(title="Slip", verb="Slip", inputs=(single,), parameters=parameters)
+    with pytest.raises(TypeError, match=message):
+        declare(slip if len(parameters) > 1 else small)

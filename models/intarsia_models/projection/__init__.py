@@ -5,4 +5,12 @@ from intarsia_models.projection.class_guess import guess_class
 from intarsia_models.projection.fit import fit_of
 from intarsia_models.projection.projection import Projection, Step
 
-__all__ = ["Projection", "Step", "fit_of", "guess_class", "most_likely", "project"]
+__all__ = [
+    "Projection",
+    "Step",
+    "fit_of",
+    "guess_class",
+    "most_likely",
+    "project",
+    "project_w_plus",
+]

@@ -12,6 +12,8 @@ from intarsia_models.projection.projection import OnStep, Step, Tick
 
 Evaluate = Callable[[Tensor], tuple[Tensor, Tensor]]
 """(B, n) latents to (B,) losses and (B, 3, R, R) pictures."""
+HALF_SCALE = 1024.0
+"""Losses are this much larger in the backward pass where the generator computes in float16."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +45,7 @@ def descend(
     steps: int,
     lr: float,
     scale: float = 1.0,
+    schedule: Callable[[float], float] | None = None,
     count: Count | None = None,
     on_step: OnStep | None = None,
     tick: Tick | None = None,
@@ -59,6 +62,7 @@ def descend(
         steps: Updates; one picture more is made than that, the start's included.
         lr: Of Adam.
         scale: Losses are multiplied by it for the backward pass, against underflow in float16.
+        schedule: Factor on ``lr`` by the share of the steps that are done, in (0, 1]; None: 1.
         count: Where these steps lie in the whole.
         on_step: Told at every picture.
         tick: Called at every picture; may raise to cancel.
@@ -82,6 +86,8 @@ def descend(
         if step < steps:
             (gradient,) = torch.autograd.grad(losses.sum() * scale, [variable])
             variable.grad = torch.nan_to_num(gradient / scale)
+            if schedule is not None:
+                adam.param_groups[0]["lr"] = lr * schedule((step + 0.5) / steps)
             adam.step()
     return best
 

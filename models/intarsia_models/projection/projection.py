@@ -37,6 +37,9 @@ class Projection:
     """(1, layers, w_dim), where styles were looked for."""
     zeta: Tensor | None = None
     """(1, n): the point in the extended space, from which a later projection goes on."""
+    noise: tuple[Tensor, ...] | None = None
+    """(1, 1, h, h) noise maps that were found together with the styles, for `synthesize`; None: the
+    stored ones."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -197,13 +197,23 @@ class StyleGAN1Generator(Generator):
         Raises:
             ValueError: A shape or value does not fit.
         """
-        if z is not None:
-            w_plus = self.mapping(z)[:, None]
-        assert w_plus is not None
-        styles = checked_styles(w_plus, len(self.layers), self.w_dim)
+        own = self.styles(z) if w_plus is None else w_plus
+        styles = checked_styles(own, len(self.layers), self.w_dim)
         styles = truncated(styles, self.w_avg, truncation_psi, truncation_cutoff)
-        stored = [self.get_buffer(f"noise_{point.size}") for point in self.layers]
-        return StyleCodes(styles, noise_maps(noise, stored, styles.shape[0]), y, z)
+        return StyleCodes(styles, noise_maps(noise, self.stored_noise(), len(styles)), y, z)
+
+    def styles(self, z: Tensor | None, y: Tensor | None = None) -> Tensor:
+        """(B, 1, w_dim): the mapping network's styles, not truncated."""
+        assert z is not None
+        return self.mapping(z)[:, None]
+
+    def mean_style(self, y: Tensor | None = None) -> Tensor:
+        """(1, 1, w_dim): the mean style."""
+        return self.w_avg.view(1, 1, -1)
+
+    def stored_noise(self) -> list[Tensor]:
+        """(1, 1, h, h) of every block, in order."""
+        return [self.get_buffer(f"noise_{point.size}") for point in self.layers]
 
     def begin(self, codes: StyleCodes, maps: ClassMaps | None) -> State:
         """(features,) at 4 pixels."""

@@ -114,8 +114,7 @@ class StyleGAN2Generator(Generator):
         own = self.styles(z, y) if w_plus is None else w_plus
         own = checked_styles(own, self.sizes.styles, self.w_dim)
         own = truncated(own, self.w_avg, truncation_psi, truncation_cutoff)
-        stored = [conv.noise for conv in self.convs if isinstance(conv, StyledConvolution)]
-        maps = noise_maps(noise, stored, own.shape[0])
+        maps = noise_maps(noise, self.stored_noise(), own.shape[0])
         return StyleCodes(own, maps, y, z, truncation_psi, truncation_cutoff)
 
     def styles(self, z: Tensor | None, y: Tensor | None) -> Tensor:
@@ -125,6 +124,23 @@ class StyleGAN2Generator(Generator):
             c = y if y.is_floating_point() else nn.functional.one_hot(y, self.num_classes)
             c = c.to(self.w_avg)
         return self.mapping(z, c)[:, None]
+
+    def mean_style(self, y: Tensor | None) -> Tensor:
+        """(B, 1, w_dim): the mean style of the classes; of all latents without classes.
+
+        Args:
+            y: (B,) class ids or (B, K) rows; None: (1, 1, w_dim) over everything.
+        """
+        if y is None or not self.num_classes:
+            return self.w_avg.view(1, 1, -1)
+        if y.is_floating_point():
+            means = torch.cat([self._class_mean(k) for k in range(self.num_classes)])
+            return (y @ means)[:, None]
+        return torch.cat([self._class_mean(int(k)) for k in y])[:, None]
+
+    def stored_noise(self) -> list[Tensor]:
+        """(1, 1, h, h) of every styled convolution, in order."""
+        return [conv.noise for conv in self.convs if isinstance(conv, StyledConvolution)]
 
     # --- levels
 
@@ -180,17 +196,10 @@ class StyleGAN2Generator(Generator):
                 psi, cutoff = codes.truncation_psi, codes.truncation_cutoff
                 found.append(truncated(own, self.w_avg, psi, cutoff))
             else:
-                found.append(codes.w_plus + self._class_mean(index) - self._own_mean(codes))
+                if codes.y is None:
+                    raise ValueError("Relabelling styles needs y, the class they were made with.")
+                found.append(codes.w_plus + self._class_mean(index) - self.mean_style(codes.y))
         return torch.stack(found, 1)
-
-    def _own_mean(self, codes: StyleCodes) -> Tensor:
-        """(B, 1, w_dim) mean styles of the pictures' own classes."""
-        if codes.y is None:
-            raise ValueError("Relabelling styles needs y, the class they were made with.")
-        if codes.y.is_floating_point():
-            means = torch.cat([self._class_mean(k) for k in range(self.num_classes)])
-            return (codes.y @ means)[:, None]
-        return torch.cat([self._class_mean(int(k)) for k in codes.y])[:, None]
 
     def _class_mean(self, index: int) -> Tensor:
         """(1, w_dim) mean style of a class, computed once."""

@@ -36,7 +36,8 @@ def upsampled_convolution(
     """
 
     def kernel() -> Tensor:
-        return _spread(weight).flip(2, 3).transpose(0, 1).contiguous()
+        spread = _spread(weight).flip(2, 3).transpose(0, 1)
+        return spread.contiguous(memory_format=_format_of(weight))
 
     made = kernel() if kept is None else kept.of((weight,), kernel)
     return F.conv_transpose2d(x, made, bias, stride=2, padding=1)
@@ -58,7 +59,7 @@ def halved_convolution(
     """
 
     def kernel() -> Tensor:
-        return _spread(weight) / 4
+        return (_spread(weight) / 4).contiguous(memory_format=_format_of(weight))
 
     made = kernel() if kept is None else kept.of((weight,), kernel)
     return F.conv2d(x, made, bias, stride=2, padding=1)
@@ -69,3 +70,9 @@ def _spread(weight: Tensor) -> Tensor:
     with torch.autocast(weight.device.type, enabled=False):
         spread = torch.tensor(_SPREAD, dtype=weight.dtype, device=weight.device)
         return spread @ weight @ spread.t()
+
+
+def _format_of(weight: Tensor) -> torch.memory_format:
+    """Channels last where the weight lies so: the kernel then meets the pictures as they lie."""
+    last = torch.channels_last
+    return last if weight.is_contiguous(memory_format=last) else torch.contiguous_format

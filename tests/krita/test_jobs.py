@@ -76,6 +76,12 @@ class FakeClient:
     def acknowledge(self, number: str) -> None:
         self.acknowledged.set()
 
+    def models(self) -> list[dict[str, Any]]:
+        return [{"id": "abc", "resolution": 64}]
+
+    def labels(self, model_id: str = "") -> list[str]:
+        return {"": ["wolf"], "abc": ["cat", "dog"]}[model_id]
+
     def cancel(self, number: str) -> None:
         self.job.cancel()
 
@@ -274,3 +280,31 @@ def test_the_log_is_read_from_its_end(
     jobs.ask_log()
     text = events.get(timeout=20).value
     assert text.endswith("last line\n") and len(text) <= 16 * 1024
+
+
+def test_models_and_their_classes_are_asked_of_an_engine_that_runs(
+    jobs: Jobs, client: FakeClient, events: queue.Queue[Event]
+) -> None:
+    jobs.ask_models()
+    jobs.ask_classes("abc")
+    jobs.ask_classes("")
+    found = [events.get(timeout=20) for _ in range(3)]
+    assert [event.value for event in found] == [
+        [{"id": "abc", "resolution": 64}],
+        ("abc", ["cat", "dog"]),
+        ("", ["wolf"]),
+    ]
+    assert {settings["start"] for settings in client.settings} == {False}
+
+
+def test_where_no_engine_runs_nothing_is_said_about_models(
+    jobs: Jobs, events: queue.Queue[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none() -> None:
+        raise EngineUnreachable("none runs")
+
+    monkeypatch.setattr("intarsia_krita.jobs.Endpoint.read", none)
+    jobs.ask_models()
+    jobs.ask_classes("")
+    jobs.ask_log()  # answered after them, in the same thread
+    assert [events.get(timeout=20).kind] == ["log"]

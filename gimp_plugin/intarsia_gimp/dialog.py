@@ -26,6 +26,7 @@ from intarsia_gimp.panels import (
     ProblemPanel,
     ProgressPanel,
     name_for_readers,
+    scrolled,
     show_log,
     text_label,
     use_style,
@@ -40,6 +41,8 @@ from intarsia_gimp.work import Link, Run, in_background
 PICTURE_SIDE = 320
 SETTINGS_WIDTH = 380
 """Room for sliders that can be aimed at."""
+AROUND_SETTINGS = 360
+"""Height of everything that is above and below the settings."""
 SCRUB_MS = 40
 """While a slider is dragged, frames are shown at most this often."""
 IDLE, RUNNING, RESULT = "idle", "running", "result"
@@ -118,7 +121,11 @@ class OperationDialog:
         self._known = KnownModels(self._link)
         self._settings = Settings(dialog, self._config, self._operation, self._image, self._known)
         self._expected = ExpectedTime(
-            self._link, self._operation, self._question, lambda error: self._problem.show(error)
+            self._link,
+            self._operation,
+            self._question,
+            on_error=lambda error: self._problem.show(error),
+            on_started=self._known.refresh,
         )
         self._reads = text_label(width=44)
         right = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=10)
@@ -127,7 +134,7 @@ class OperationDialog:
             text_label(tr(self._operation.summary), dim=True, width=44), False, False, 0
         )
         right.pack_start(self._reads, False, False, 0)
-        right.pack_start(self._settings.widget, False, False, 0)
+        right.pack_start(scrolled(self._settings.widget, AROUND_SETTINGS), False, False, 0)
         right.pack_end(self._expected.widget, False, False, 0)
         columns = Gtk.Box(spacing=16)
         columns.pack_start(left, False, False, 0)

@@ -30,10 +30,12 @@ class ExpectedTime:
         link: Link,
         operation: Operation,
         question: Question,
+        *,
         on_error: Callable[[IntarsiaError], Any],
+        on_started: Callable[[], Any],
     ) -> None:
         self._link, self._operation = link, operation
-        self._question, self._on_error = question, on_error
+        self._question, self._on_error, self._on_started = question, on_error, on_started
         self._timer, self._asked = 0, 0
         self._words = text_label(dim=True, width=44)
         self._start = Gtk.Button(label=tr("Start the engine now"), halign=Gtk.Align.START)
@@ -69,14 +71,16 @@ class ExpectedTime:
             self._words.set_text(tr("Starting the engine…"))
         in_background(
             lambda: self._link.client(start).estimate(self._operation.id, values, sizes),
-            lambda answer: self._answer(number, answer),
+            lambda answer: self._answer(number, answer, start),
             lambda error: self._no_answer(number, error, start),
         )
 
     def _is_wanted(self, number: int) -> bool:
         return number == self._asked and self._question() is not None
 
-    def _answer(self, number: int, answer: dict[str, Any]) -> None:
+    def _answer(self, number: int, answer: dict[str, Any], started: bool) -> None:
+        if started:
+            self._on_started()
         if not self._is_wanted(number):
             return
         seconds, text = answer.get("seconds"), tr(str(answer.get("text") or ""))

@@ -19,6 +19,9 @@ progressbar trough, progressbar progress { min-height: 8px; }
 infobar box, infobar label { background-color: transparent; }
 """
 
+LEAST_ROOM = 240
+"""Pixels of height that settings get on any screen."""
+
 Action = Callable[[Dict[str, Any]], None]
 
 
@@ -37,6 +40,22 @@ def name_for_readers(widget: Any, name: str) -> Any:
     """Give a widget an accessible name, and return it."""
     widget.get_accessible().set_name(name)
     return widget
+
+
+def scrolled(widget: Any, spared: int) -> Any:
+    """The widget in a window that scrolls where the screen is too low for it.
+
+    Args:
+        widget: What may be tall.
+        spared: Pixels of the screen's height that other things need.
+    """
+    room = Gdk.Screen.get_default().get_height() - spared
+    window = Gtk.ScrolledWindow(hscrollbar_policy=Gtk.PolicyType.NEVER)
+    window.set_propagate_natural_height(True)
+    window.set_overlay_scrolling(False)
+    window.set_max_content_height(max(LEAST_ROOM, room))
+    window.add(widget)
+    return window
 
 
 def use_style() -> None:

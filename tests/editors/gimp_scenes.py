@@ -182,7 +182,7 @@ def marked(image, tag, place):
 
 def scene_registered():
     pdb, found = Gimp.get_pdb(), {}
-    for name in ("blend", "harmonize", "jobs", "engine"):
+    for name in ("blend", "harmonize", "relabel", "transplant", "train-gan", "jobs", "engine"):
         procedure = pdb.lookup_procedure("python-fu-intarsia-" + name)
         found[name] = procedure and {
             "menus": procedure.get_menu_paths(),
@@ -376,6 +376,14 @@ def scene_channel():
     fill(channel, "Y u8", bytes(255 if x >= 24 else 0 for _ in range(32) for x in range(32)))
     settings = {"class_name": "lime", "softness": 0.0, "area": "channel Right"}
     return changed_by("relabel", image, layer, **settings)
+
+
+def scene_train():
+    """A training on a folder, with no image open."""
+    settings = {"pictures": os.environ["PICTURES"], "resolution": "32", "iterations": 2}
+    answer = run("train-gan", None, None, title="Fruit", **settings)
+    answer["images"] = [[names_of(image), image.get_width()] for image in Gimp.get_images()]
+    return answer
 
 
 def scene_prepare_collage():

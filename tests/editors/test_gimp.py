@@ -66,6 +66,10 @@ def test_the_procedures_and_their_menu_are_there_with_no_engine_running(gimp: se
     assert found["blend"]["label"] == "Blend…"
     assert {"method", "feather", "amount", "seed", "drawables"} <= set(found["blend"]["arguments"])
     assert {"quality", "strength", "fine-tune", "seed"} <= set(found["harmonize"]["arguments"])
+    wanted = {"model", "class-name", "classes", "amount", "area"}
+    assert wanted <= set(found["relabel"]["arguments"])
+    assert {"references", "piece", "areas"} <= set(found["transplant"]["arguments"])
+    assert {"pictures", "title"} <= set(found["train-gan"]["arguments"])
 
 
 def test_with_no_engine_to_start_the_error_is_a_sentence(gimp: session.Gimp) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from small_generators import install_small_generator
 from tests.editors import gimp_session as session
 from tests.support import running_engine
@@ -167,6 +168,26 @@ def test_an_area_from_a_channel_counts_instead_of_the_selection(gimp: session.Gi
     assert answer["status"] == "success" and _kept(answer)
     changed = np.abs(_flat(answer, "after") - _flat(answer, "before")).sum(2).any(0)
     assert changed[24:].any() and not changed[:24].any()
+
+
+def test_a_folder_is_learnt_with_no_image_open_and_its_model_is_there_at_once(
+    gimp: session.Gimp, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(1)
+    for index, name in enumerate(("pear", "plum")):
+        (tmp_path / name).mkdir()
+        for number in range(6):
+            array = random.integers(0, 90, (36, 36, 3), dtype=np.uint8)
+            array[..., index] += 120
+            Image.fromarray(array).save(tmp_path / name / f"{number}.png")
+    answer = gimp.play("train", PICTURES=str(tmp_path), timeout_s=400)
+    assert answer["status"] == "success", answer
+    ((names, width),) = answer["images"]
+    assert names == ["Samples of Fruit"] and width > 32, "the samples opened as an image"
+    with Client.connect(start=False, home_folder=gimp.engine_home) as client:
+        (model,) = [m for m in client.models() if m["title"] == "Fruit"]
+        assert client.labels(model["id"]) == ["pear", "plum"]
+        client.remove_model(model["id"])
 
 
 # --- with a window --------------------------------------------------------------------------------

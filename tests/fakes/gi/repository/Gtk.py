@@ -95,8 +95,8 @@ class FlowBox(Container):
 
 
 class ToggleButton(Container):
-    def __init__(self, active: bool = False) -> None:
-        super().__init__()
+    def __init__(self, active: bool = False, **properties: Any) -> None:
+        super().__init__(**properties)
         self.active = active
 
     def get_active(self) -> bool:

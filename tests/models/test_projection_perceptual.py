@@ -170,14 +170,17 @@ def test_without_a_backbone_the_message_names_the_file_and_nothing_is_fetched(
 
 
 @NEEDS_REFERENCE
-def test_large_pictures_are_compared_at_a_smaller_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pictures_are_compared_at_a_size_for_backbones(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(perceptual, "LARGEST_SIDE", 32)
+    monkeypatch.setattr(perceptual, "SMALLEST_SIDE", 32)
     metric = metric_of("squeeze")
     a, b = pair(0)
     distance = PerceptualDistance(metric, a, pixel_weight=0.0)
     halves = [torch.nn.functional.avg_pool2d(picture, 2) for picture in (b, a)]
     torch.testing.assert_close(distance(b), metric(*halves))
     assert float(distance(a)) == 0.0
+    small = [torch.nn.functional.avg_pool2d(picture, 4) for picture in (a, b)]
+    assert 0 < float(PerceptualDistance(metric, small[0])(small[1])) < 1
     weighted = PerceptualDistance(metric, a, pixel_weight=0.5)
     expected = distance(b) + 0.5 * (a - b).square().mean()
     torch.testing.assert_close(weighted(b), expected)

@@ -12,5 +12,4 @@ __all__ = [
     "guess_class",
     "most_likely",
     "project",
-    "project_w_plus",
 ]

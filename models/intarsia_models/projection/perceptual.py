@@ -19,7 +19,7 @@ from typing import Any, Literal
 import lpips
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d
+from torch.nn.functional import avg_pool2d, interpolate
 
 from intarsia_models.errors import UnreadableModel
 from intarsia_models.foreign_files import open_foreign
@@ -29,6 +29,8 @@ Net = Literal["vgg", "alex", "squeeze"]
 LARGEST_SIDE = 256
 """Pictures are averaged down to this before they are compared, as the backbones see objects of that
 scale (Karras et al. 2020, arXiv:1912.04958, appendix D)."""
+SMALLEST_SIDE = 64
+"""Pictures are enlarged to this, as the backbones halve the size several times."""
 
 
 @dataclass(frozen=True)
@@ -108,11 +110,11 @@ class PerceptualDistance(Distance):
         self.target = target
         self.pixel_weight = pixel_weight
         with torch.no_grad():
-            self.features = metric.features(_reduced(target))
+            self.features = metric.features(_sized(target))
 
     def __call__(self, generated: Tensor) -> Tensor:
         """See `Distance`."""
-        distance = self.metric.between(self.metric.features(_reduced(generated)), self.features)
+        distance = self.metric.between(self.metric.features(_sized(generated)), self.features)
         return distance + self.pixel_weight * squared_difference(generated, self.target)
 
 
@@ -212,6 +214,10 @@ def _network(net: Net, backbone: dict[str, Tensor], heads: dict[str, Tensor]) ->
     return network.eval().requires_grad_(False)
 
 
-def _reduced(pictures: Tensor) -> Tensor:
-    factor = pictures.shape[-1] // LARGEST_SIDE
-    return avg_pool2d(pictures, factor) if factor > 1 else pictures
+def _sized(pictures: Tensor) -> Tensor:
+    """Pictures at a size that the backbones are for."""
+    side = pictures.shape[-1]
+    if side < SMALLEST_SIDE:
+        size = (SMALLEST_SIDE, SMALLEST_SIDE)
+        return interpolate(pictures, size, mode="bilinear", align_corners=False)
+    return avg_pool2d(pictures, side // LARGEST_SIDE) if side > LARGEST_SIDE else pictures

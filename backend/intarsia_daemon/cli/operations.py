@@ -60,7 +60,8 @@ def allowed(parameter: Any) -> str:
     """The values a parameter takes, as a person writes them."""
     if parameter.kind in ("scalar", "whole"):
         unit = f" {parameter.unit}" if parameter.unit else ""
-        return f"{parameter.minimum:g} to {parameter.maximum:g}{unit}"
+        form = "d" if parameter.kind == "whole" else "g"
+        return f"{parameter.minimum:{form}} to {parameter.maximum:{form}}{unit}"
     if parameter.kind == "choice":
         return " | ".join(parameter.values())
     return _ALLOWED[parameter.kind]

@@ -14,12 +14,14 @@ SELECTION = "selection"
 """The selection, or everything where there is none."""
 WHOLE = "whole"
 """Everything, even where something is selected."""
+CANVAS = "canvas"
+"""Everything that shows, as large as the canvas."""
 
 _MASKS = ("transparencymask", "selectionmask")
 
 Picks = Mapping[str, Sequence[str]]
-"""By the name of an input, what it is read from: `SELECTION`, `WHOLE` or ids of layers and masks;
-for areas by colour label the labels that count. An input that is missing is read as usual."""
+"""By the name of an input, what it is read from: `SELECTION`, `WHOLE`, `CANVAS` or ids of layers
+and masks; for areas by colour label the labels that count. What is missing is read as usual."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Candidate:
     """One thing that an input can be read from."""
 
     value: str
-    """`SELECTION`, `WHOLE`, the id of a layer or mask, or empty for nothing."""
+    """`SELECTION`, `WHOLE`, `CANVAS`, the id of a layer or mask, or empty for nothing."""
     text: str
 
 
@@ -39,7 +41,10 @@ def needs_element(operation: Operation) -> bool:
 def chosen_inputs(operation: Operation) -> tuple[Input, ...]:
     """The inputs that the artist chooses; the others follow from the active layer and bindings."""
     bound = {p.input for p in operation.parameters if isinstance(p, ClassBinding)}
-    return tuple(i for i in operation.inputs if _is_chosen(i) and i.name not in bound)
+    fixed = ("picture",) if needs_element(operation) else ()
+    return tuple(
+        i for i in operation.inputs if _is_chosen(i) and i.name not in bound and i.role not in fixed
+    )
 
 
 def candidates(document: Any, wanted: Input, active: Any | None) -> list[Candidate]:
@@ -56,6 +61,9 @@ def candidates(document: Any, wanted: Input, active: Any | None) -> list[Candida
     layers = list(layers_of(document))[::-1]  # as Krita lists them: the topmost first
     if wanted.role != "area":
         nothing = [] if wanted.required or wanted.several else [Candidate("", tr("None"))]
+        if wanted.role == "picture":
+            size = (document.width(), document.height())
+            nothing.insert(0, Candidate(CANVAS, tr("Whole picture, %d×%d", *size)))
         return nothing + [Candidate(_id(n), n.name()) for n in layers]
     found = [Candidate(SELECTION, _selection_text(document, wanted))]
     if not wanted.required:
@@ -70,8 +78,18 @@ def candidates(document: Any, wanted: Input, active: Any | None) -> list[Candida
     return found
 
 
-def usual_pick(document: Any, wanted: Input, active: Any | None) -> tuple[str, ...]:
-    """What an input is read from where nothing was chosen."""
+def usual_pick(
+    document: Any, operation: Operation, wanted: Input, active: Any | None
+) -> tuple[str, ...]:
+    """What an input is read from where nothing was chosen.
+
+    A picture that may be missing is the active layer if the operation compares it with others, else
+    the whole canvas: then it says no more than where and how large.
+    """
+    if wanted.role == "picture":
+        if len(operation.inputs) == 1:
+            return (CANVAS,)
+        return (_id(active),) if active is not None else ()
     if wanted.role == "area" and not wanted.several:
         return (SELECTION,)
     if not wanted.required:
@@ -88,7 +106,7 @@ def usual_pick(document: Any, wanted: Input, active: Any | None) -> tuple[str, .
 
 def _is_chosen(wanted: Input) -> bool:
     return wanted.role in ("area", "reference", "templates") or (
-        wanted.role == "element" and not wanted.required
+        wanted.role in ("element", "picture") and not wanted.required
     )
 
 

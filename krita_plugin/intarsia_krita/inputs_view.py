@@ -57,7 +57,7 @@ class InputsView(QtWidgets.QWidget):
             kept = self._kept.get((document_id, operation.id, name))
             picked = tuple(value for value in kept or () if value in there)
             if kept is None or (kept and not picked):
-                picked = usual_pick(document, row.wanted, active)
+                picked = usual_pick(document, operation, row.wanted, active)
             row.show_candidates(offered, picked)
         self.setVisible(any(not row.isHidden() for row in self._rows.values()))
 

@@ -1,7 +1,7 @@
 """What a run would read from the open document, without a pixel being touched.
 
 An operation that needs an element puts the active layer onto everything visible below it. For all
-others the active layer is the picture; where they need none they get the whole canvas.
+others the active layer is the picture; where they need none it can be chosen.
 """
 
 from __future__ import annotations
@@ -111,7 +111,10 @@ def look(document: Any, operation: Operation, picks: Picks | None = None) -> Sit
         active = active_layer(document)
     sources: list[Source] = []
     for wanted in operation.inputs:
-        sources += sources_of(document, operation, wanted, active, size, picks or {})
+        found = sources_of(document, operation, wanted, active, size, picks or {})
+        if wanted.role == "picture" and found and found[0].kind == "layer":
+            active = found[0].nodes[0]
+        sources += found
     return Situation(
         document_id(document), document_name(document), size, active, tuple(sources), operation
     )

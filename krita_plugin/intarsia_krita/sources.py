@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Sequence
 
 from intarsia_client.schema import Input, Operation
-from intarsia_krita.candidates import SELECTION, WHOLE, Picks, needs_element, usual_pick
+from intarsia_krita.candidates import CANVAS, SELECTION, WHOLE, Picks, needs_element, usual_pick
 from intarsia_krita.color_labels import labelled_layers
 from intarsia_krita.layer_tree import find_node
 from intarsia_krita.texts import quoted, tr
@@ -44,15 +44,14 @@ def sources_of(
     if wanted.role == "picture":
         if needs_element(operation):
             return [Source(wanted.name, "below", whole, tr("Below"), (active,))]
-        if not wanted.required:
-            return [Source(wanted.name, "canvas", whole, tr("Canvas"))]
-        return [_layer_source(wanted, active, size)]
+        if wanted.required:
+            return [_layer_source(wanted, active, size)]
     if wanted.role == "element" and wanted.required:
         return [_layer_source(wanted, active, size)]
     if wanted.role == "area" and wanted.several:
         found = _labelled_sources(document, wanted, active, size, picks)
     else:
-        chosen = tuple(picks.get(wanted.name, usual_pick(document, wanted, active)))
+        chosen = tuple(picks.get(wanted.name, usual_pick(document, operation, wanted, active)))
         found = _chosen_sources(document, wanted, active, size, chosen)
     if wanted.required and not found:
         raise refuse(tr("%s needs: %s.", operation.title, wanted.label), wanted.help)
@@ -87,6 +86,8 @@ def _chosen_sources(
             bounds = _selection_bounds(document, size)
             if bounds is not None:
                 found.append(Source(wanted.name, "selection", bounds, tr("Selection")))
+        elif value == CANVAS:
+            found.append(Source(wanted.name, "canvas", (0, 0, *size), tr("Canvas")))
         elif value and value != WHOLE:
             node = find_node(document, value)
             if node is None:

@@ -202,6 +202,17 @@ MAKE = Operation(
     "make", "Make", "Make", "", (Input("picture", "picture", "Picture", "Size.", False),), ()
 )
 LEARN = Operation("learn", "Learn", "Learn", "", (), (), trains=True)
+WAY = Operation(
+    "way",
+    "Way",
+    "Way",
+    "",
+    (
+        Input("picture", "picture", "From", "One end.", required=False),
+        Input("other", "reference", "Other", "The other end.", required=False),
+    ),
+    (),
+)
 MIX = Operation(
     "mix",
     "Mix",
@@ -244,6 +255,21 @@ def test_with_no_needed_picture_the_whole_canvas_is_read() -> None:
     assert (picture.x, picture.y, picture.width, picture.height) == (0, 0, 8, 6)
     assert bytes(picture.data[4 * (8 + 2) : 4 * (8 + 2) + 4]) == bytes([255, 0, 0, 255])
     assert look(two_layers(), MAKE).sentence() == "the whole picture, 8×6"
+
+
+def test_a_picture_that_may_be_missing_is_the_active_layer_where_there_are_others() -> None:
+    """Between two pictures the active layer is one; the whole canvas would be searched for."""
+    made = two_layers()
+    paper = made.root.children[0]
+    assert [s.name for s in look(made, WAY).sources] == ["Thing"]
+    assert look(made, WAY, {"picture": ()}).sources == ()
+    (picture,) = read_all(made, WAY, {"picture": ("canvas",)})
+    assert (picture.width, picture.height) == (8, 6)
+    situation = look(made, WAY, {"picture": (key(paper),), "other": (key(thing(made)),)})
+    assert situation.active_id == key(paper)  # the result lies above it
+    assert situation.sentence() == "layer “Paper”, 8×6; Other: “Thing”"
+    offered = [one.text for one in candidates(made, WAY.inputs[0], thing(made))]
+    assert offered == ["Whole picture, 8×6", "None", "Thing", "Paper"]
 
 
 def test_a_training_without_pictures_reads_nothing_and_can_run() -> None:
@@ -296,8 +322,8 @@ def test_without_classes_to_bind_the_labels_that_count_are_chosen() -> None:
     labelled(made, "Sky", 1, 0, 0, 2, 2)
     labelled(made, "Cloud", 1, 0, 0, 2, 2)
     assert [one.text for one in candidates(made, areas, thing(made))] == ["Blue: Sky, Cloud"]
-    assert usual_pick(made, areas, thing(made)) == ()
-    assert usual_pick(made, replace(areas, required=True), thing(made)) == ("blue",)
+    assert usual_pick(made, CHANGE, areas, thing(made)) == ()
+    assert usual_pick(made, CHANGE, replace(areas, required=True), thing(made)) == ("blue",)
     assert areas in chosen_inputs(CHANGE)
     bound = replace(CHANGE, parameters=(ClassBinding("classes", "Classes", "Which."),))
     assert areas not in chosen_inputs(bound)
@@ -373,10 +399,10 @@ def test_a_needed_reference_is_the_layer_below_unless_one_has_the_same_label() -
     made = two_layers()
     far = labelled(made, "Far", 4, 0, 0, 1, 1)
     wanted = MIX.inputs[1]
-    assert usual_pick(made, wanted, thing(made)) == (key(made.root.children[0]),)
+    assert usual_pick(made, MIX, wanted, thing(made)) == (key(made.root.children[0]),)
     assert [s.name for s in look(made, MIX).sources] == ["Thing", "Paper"]
     thing(made).setColorLabel(4)
-    assert usual_pick(made, wanted, thing(made)) == (key(far),)
+    assert usual_pick(made, MIX, wanted, thing(made)) == (key(far),)
 
 
 def test_a_needed_input_that_is_nowhere_is_said_with_what_to_do() -> None:

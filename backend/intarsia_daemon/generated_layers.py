@@ -44,14 +44,16 @@ def generated_layer(
         model: What made it.
         context: The running operation's.
         name: The layer's name.
-        made: (1, 3, R, R) in [-1, 1].
+        made: (1, 3, R, R) in [-1, 1]; shown with 8 bits in every sample type, so that what an
+            editor's colour conversions round away does not make it another picture.
         latent: What it was made from; kept by the layer's pixels.
         place: See `generated_place`.
 
     Returns:
         The layer, and the key of its latent.
     """
-    shown = place.enlarged(made, place.window)
+    eight_bit = ((made.float().cpu() + 1) * 127.5).round() / 127.5 - 1
+    shown = place.enlarged(eight_bit, place.window)
     layer = layer_from_tensors(name, shown, like=place.picture)
     delivered = Picture(layer.array, layer.x, layer.y, name)
     target = whole_crop(delivered, model.generator.resolution).target()

@@ -268,6 +268,7 @@ class ChangedPicture:
         self._reconstruction = reconstruction.detach().float().cpu()
         self._part = blending.window.picture(crop.picture)
         self._base = picture_tensor(self._part)
+        self._everywhere = bool((blending.weight == 1).all())
 
     def layer(self, name: str, edited: Tensor, *, tick: Callable[[], None] | None = None) -> Layer:
         """A layer over the window that shows the edit.
@@ -281,16 +282,18 @@ class ChangedPicture:
             The picture's own pixels with the change; transparent where nothing changes.
         """
         mixed = self._mixed(edited, tick)
-        changed = self._blending.weight > 0
+        if tick is not None:
+            tick()
         array = np.array(self._part.array)
-        there = changed[0, 0].numpy()
+        there = (self._blending.weight > 0)[0, 0].numpy()
+        colours, shown = array[..., :3], there[..., None]
         if dtype_name(array) == "f32":  # values beyond [0, 1] stay beyond
             step = ((mixed - self._base) / 2)[0].permute(1, 2, 0).numpy()
-            array[..., :3][there] += step[there]
+            np.add(colours, step, out=colours, where=shown)
         else:
             samples = layer_from_tensors(name, mixed, like=self._part).array
-            array[..., :3][there] = samples[..., :3][there]
-        array[..., 3][~there] = 0
+            np.copyto(colours, samples[..., :3], where=shown)
+        np.copyto(array[..., 3], 0, where=~there)
         return Layer(name, array, self._part.x, self._part.y)
 
     def _mixed(self, edited: Tensor, tick: Callable[[], None] | None) -> Tensor:
@@ -306,7 +309,7 @@ class ChangedPicture:
         inside = blending.weight >= 0.5
         if blending.edge == "poisson" and bool(inside.any()):
             return poisson_blend(changed, base, inside.float(), tick=tick).clamp(-1, 1)
-        return torch.lerp(base, changed, blending.weight)
+        return changed if self._everywhere else torch.lerp(base, changed, blending.weight)
 
 
 def _spread(coverage: np.ndarray, reach: float) -> np.ndarray:

@@ -92,6 +92,19 @@ def test_an_enlarged_picture_is_still_known_by_its_pixels(context: Context) -> N
     assert "project" not in context.seconds and result.metrics["fit"] == 1.0
 
 
+@pytest.mark.parametrize("dtype", ["u16", "f32"])
+def test_what_colour_conversions_round_away_does_not_matter(context: Context, dtype: str) -> None:
+    canvas = painting(60, 80, dtype=dtype)
+    layer = run_directly(context, "generate", {"picture": canvas}, count=1).layers[0]
+    random, back = np.random.default_rng(2), as_picture(layer)
+    noise = random.uniform(-1, 1, (32, 32, 3)) * (40 if dtype == "u16" else 6e-4)
+    rgb = back.array[..., :3].astype(np.float64) + noise
+    full = 65535 if dtype == "u16" else 1.0
+    back.array[..., :3] = rgb.clip(0, full).round() if dtype == "u16" else rgb.clip(0, full)
+    run_directly(context, "relabel", {"picture": back}, class_name="lime")
+    assert "project" not in context.seconds
+
+
 def test_without_variety_all_pictures_are_alike(context: Context) -> None:
     layers = run_directly(context, "generate", count=2, class_name="lime", truncation=0.0).layers
     apart = layers[0].array.astype(int) - layers[1].array

@@ -9,7 +9,7 @@ OUT    ?= demo-output
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fix docs bench package editors test-editors test-gpu clean
+.PHONY: help setup demo test check fix docs bench evaluate package editors test-editors test-gpu clean
 
 help:  ## list the verbs
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -46,6 +46,9 @@ bench: $(READY)  ## benchmarks: ratios to the peers, in one run
 	$(BIN)/python benchmarks/cancelling.py $(ARGS)
 	$(BIN)/python benchmarks/single_image.py $(ARGS)
 	$(BIN)/python benchmarks/spatial_norm.py $(ARGS)
+
+evaluate: $(READY)  ## measure the default pack: docs/results.md
+	$(BIN)/python tools/evaluate.py $(ARGS)
 
 package: $(READY)  ## the Krita zip, the GIMP zip and the wheel, in dist/
 	$(BIN)/python tools/package.py

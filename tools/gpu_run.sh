@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# tools/gpu_run.sh [OUT]: everything that waits for a GPU, in the order of what is missed most.
+# tools/gpu_run.sh [OUT [PICTURES]]: everything that waits for a GPU, in the order of what is missed most.
+# PICTURES: a folder or zip with one sub-folder per class, for the training of the default pack.
 # Results go to OUT (default gpu-results): land them under docs/results/ with the device's name.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 out=${1:-gpu-results}
+pictures=${2:-}
 mkdir -p "$out"
 python=${PYTHON:-.venv/bin/python}
 failed=0
@@ -22,6 +24,20 @@ step() {  # step NAME COMMAND…: run it, keep its output, go on after a failure
 "$python" -c 'import sys, torch; sys.exit(not torch.cuda.is_available())' || { echo "there is no CUDA device here" >&2; exit 2; }
 "$python" -c 'import torch; print(torch.cuda.get_device_name(), torch.__version__)' | tee "$out/device.txt"
 
+# 0. A better default pack: 128 px, wider, longer. Put it under models/intarsia_models/packs, train a
+#    classifier beside it (python -m intarsia_models.evaluation), and run `make evaluate`.
+if [ -n "$pictures" ]; then
+  step train_pack "$python" -m intarsia_models.gan_training pack "$pictures" --out "$out/training" \
+    --pack "$out/pack128" --title "${TITLE:-Fruit and vegetables, 128 px}" --licence "${LICENCE_NOTE:-}" \
+    --classes "${CLASSES:-}" --least-purity "${PURITY:-0.35}" --resolution 128 --accelerator cuda \
+    --devices "${DEVICES:-1}" --set small=true --set width=32 --set critic_width=32 --set batch=64 \
+    --set iterations=60000 --set flips=both --set beta2=0.99 --set diversity_weight=0.2 \
+    --set generator_rate=1.5e-4 --set critic_rate=6e-4 \
+    --encoder-set width=24 --encoder-set iterations=30000 --encoder-set flips=both \
+    --auxiliary-set hidden=320 --auxiliary-set extended_dim=2048 --auxiliary-set iterations=20000
+else
+  echo "no pictures were given: the default pack is not trained"
+fi
 # 1. Tests that need a device: agreement with the CPU, resume, memory.
 step tests "$python" -m pytest -q -m gpu tests/models tests/daemon
 # 2. The training step beside the plain one, at three sizes.

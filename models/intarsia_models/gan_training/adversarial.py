@@ -3,7 +3,8 @@
 Sources: Miyato & Koyama 2018, arXiv:1802.05637 (networks, Adam's numbers); Lim & Ye 2017,
 arXiv:1705.02894 (hinge loss); Zhao et al. 2020, arXiv:2006.10738 (augmentation). Deviations: two
 learning rates instead of five critic steps per generator step (arXiv:1706.08500); the pictures of
-the last critic step serve the generator's step too, instead of being made twice; the result is the
+the last critic step serve the generator's step too, instead of being made twice; a mode-seeking
+loss (arXiv:1903.05628) keeps pictures of one class apart, which projection needs; the result is the
 average of the weights, with statistics of its own.
 """
 
@@ -32,7 +33,11 @@ from intarsia_models.gan_training.loop import (
     adam,
     schedule_free,
 )
-from intarsia_models.gan_training.losses import critic_loss, generator_loss
+from intarsia_models.gan_training.losses import (
+    critic_loss,
+    generator_loss,
+    mode_seeking_loss,
+)
 from intarsia_models.gan_training.pictures import PictureSet, read_pictures
 from intarsia_models.gan_training.settings import GANSettings
 
@@ -180,14 +185,15 @@ class GANLoop(TrainingLoop):
     def iterate(self) -> dict[str, Tensor]:
         """The critic's steps, then the generator's on the pictures of the last of them."""
         losses: dict[str, Tensor] = {}
-        fake = y = None
+        fake = y = z = None
         for step in range(self.settings.critic_steps):
             last = step == self.settings.critic_steps - 1
-            fake, y = self._generated(gradient=last)
+            z, y = self._latents(self._batch)
+            fake = self._generated(z, y, gradient=last)
             losses = self._critic_step(self.batches.draw(self._batch, self.source), fake, y)
             self.tick()
-        assert fake is not None
-        losses["generator"] = self._generator_step(fake, y)
+        assert fake is not None and z is not None
+        losses |= self._generator_step(fake, z, y)
         self.average.update(self.generator)
         self.tick()
         return losses
@@ -219,17 +225,19 @@ class GANLoop(TrainingLoop):
 
     @property
     def _batch(self) -> int:
-        """Pictures per step and process."""
-        return max(2, self.settings.batch // self.devices.count)
+        """Pictures per step and process; an even number."""
+        return max(2, 2 * (self.settings.batch // self.devices.count // 2))
 
     def _latents(self, count: int) -> tuple[Tensor, Tensor | None]:
         z = torch.randn(count, self.settings.z_dim, generator=self.source)
-        return z.to(self.devices.device), self.batches.classes(count, self.source)
+        y = self.batches.classes((count + 1) // 2, self.source)  # pairs of one class
+        if y is not None:
+            y = torch.cat((y, y))[:count]
+        return z.to(self.devices.device), y
 
-    def _generated(self, *, gradient: bool) -> tuple[Tensor, Tensor | None]:
-        z, y = self._latents(self._batch)
+    def _generated(self, z: Tensor, y: Tensor | None, *, gradient: bool) -> Tensor:
         with torch.set_grad_enabled(gradient), self.autocast(self.settings.precision):
-            return self.generator(z, y).float(), y
+            return self.generator(z, y).float()
 
     def _critic_step(self, real: Batch, fake: Tensor, fake_y: Tensor | None) -> dict[str, Tensor]:
         draws = self._draws()
@@ -247,14 +255,20 @@ class GANLoop(TrainingLoop):
             "score_generated": on_fake.detach().mean(),
         }
 
-    def _generator_step(self, fake: Tensor, y: Tensor | None) -> Tensor:
+    def _generator_step(self, fake: Tensor, z: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         self.critic.requires_grad_(False)
         loss = generator_loss(self._logits(augment(fake, self._draws()), y))
+        losses = {"generator": loss.detach()}
+        weight = self.settings.diversity_weight
+        if weight:
+            alike = mode_seeking_loss(fake, z)
+            loss = loss + weight * alike
+            losses["mode_seeking"] = alike.detach()
         self.optimizers["generator"].zero_grad(set_to_none=True)
         loss.backward()
         self.step("generator", list(self.generator.parameters()))
         self.critic.requires_grad_(True)
-        return loss.detach()
+        return losses
 
     def _logits(self, x: Tensor, y: Tensor | None) -> Tensor:
         x = x.contiguous(memory_format=torch.channels_last)

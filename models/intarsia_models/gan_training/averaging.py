@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from intarsia_models.families.sngan.layers import MOMENTUM, ConditionalBatchNorm
 
-
 Network = TypeVar("Network", bound=nn.Module)
 
 

@@ -2,21 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import click
+import torch
 
 from intarsia_models.errors import ModelsError
-from intarsia_models.gan_training.adversarial import train_gan
+from intarsia_models.gan_training.adversarial import TrainedGAN, train_gan
+from intarsia_models.gan_training.auxiliary import train_auxiliary
 from intarsia_models.gan_training.batches import stored_size
 from intarsia_models.gan_training.devices import Devices
+from intarsia_models.gan_training.encoder import TrainedNetwork, train_encoder
 from intarsia_models.gan_training.loop import TrainingProgress
+from intarsia_models.gan_training.packs import PackFacts, write_pack
 from intarsia_models.gan_training.pictures import PictureSet, class_counts, read_pictures
-from intarsia_models.gan_training.reports import TrainingReport, both
-from intarsia_models.gan_training.settings import QUALITIES, gan_settings
-from intarsia_models.generators.loading import save_generator
+from intarsia_models.gan_training.reports import TrainingReport, both, write_curves
+from intarsia_models.gan_training.settings import (
+    QUALITIES,
+    Quality,
+    auxiliary_training,
+    encoder_training,
+    gan_settings,
+)
+from intarsia_models.generators.generator import Generator
+from intarsia_models.generators.loading import load_generator, save_generator
 
 EACH = 100
 """Iterations between two printed lines."""
@@ -48,43 +63,168 @@ def _choices(command: Any) -> Any:
 @main.command()
 @_choices
 @click.option("--resolution", default=64)
-def gan(
-    data: Path,
-    out: Path,
-    classes: str,
-    split: str,
-    least_purity: float,
-    seed: int,
-    device_count: int,
-    accelerator: str,
-    quality: Any,
-    changes: tuple[str, ...],
-    resolution: int,
-) -> None:
+def gan(resolution: int, **options: Any) -> None:
     """Train a generator and its critic; taken up again where it was stopped.
 
     OUT gets the model, sample grids, curves, TensorBoard events and the checkpoints.
     """
-    devices = Devices.several(device_count, accelerator)
-    settings = changed(gan_settings(quality, resolution), changes)
-    try:
-        pictures = _pictures(
-            data, stored_size(resolution, settings.crop), classes, split, least_purity
+    order = Order(**options)
+    devices = order.devices()
+    with _told():
+        trained = _train_gan(order, resolution, devices)
+    if devices.rank == 0:
+        save_generator(trained.generator, order.out / "model", card=trained.card())
+
+
+@main.command()
+@_choices
+@click.option("--model", type=click.Path(path_type=Path), required=True, help="A trained one.")
+@click.option("--network", type=click.Choice(("encoder", "auxiliary")), required=True)
+def companion(model: Path, network: str, **options: Any) -> None:
+    """Train an encoder, or auxiliary networks, for a model; OUT/model gets it with them."""
+    order = Order(**options)
+    devices = order.devices()
+    with _told():
+        generator = load_generator(model)
+        trained = _train_companion(network, generator, order, order.changes, devices)
+    if devices.rank == 0:
+        save_generator(generator, order.out / "model", card={network: trained.card()})
+
+
+@main.command()
+@_choices
+@click.option("--resolution", default=64)
+@click.option("--encoder-set", multiple=True, help="A setting of the encoder's training.")
+@click.option("--auxiliary-set", multiple=True, help="A setting of the auxiliary training.")
+@click.option("--pack", type=click.Path(path_type=Path), required=True, help="Its folder.")
+@click.option("--title", required=True)
+@click.option("--licence", default="", help="Of pictures and weights.")
+@click.option("--attribution", type=click.Path(path_type=Path, exists=True), help="A text file.")
+@click.option("--device-name", default="", help="For people; else what torch says.")
+def pack(
+    resolution: int,
+    encoder_set: tuple[str, ...],
+    auxiliary_set: tuple[str, ...],
+    pack: Path,
+    title: str,
+    licence: str,
+    attribution: Path | None,
+    device_name: str,
+    **options: Any,
+) -> None:
+    """Train a generator, its encoder and its auxiliary networks, and write them as a pack.
+
+    Every training is taken up again where it was stopped.
+    """
+    order = Order(**options)
+    devices = order.devices()
+    with _told():
+        trained = _train_gan(order, resolution, devices)
+        cards, histories = {"generator": trained.card()}, {"generator": trained.history}
+        for network, changes in (("encoder", encoder_set), ("auxiliary", auxiliary_set)):
+            found = _train_companion(network, trained.generator, order, changes, devices)
+            cards[network], histories[network] = found.card(), found.history
+    if devices.rank:
+        return
+    facts = PackFacts(
+        title=title,
+        licence=licence,
+        attribution=attribution.read_text(encoding="utf-8") if attribution else "",
+        commands=[command_line(sys.argv[1:])],
+        trainings=cards,
+        device=device_name or _device_name(devices),
+    )
+    write_pack(pack, trained.generator, facts)
+    for network, history in histories.items():
+        write_curves(pack / f"curves_{network}.png", history, title=network)
+
+
+@dataclass(frozen=True)
+class Order:
+    """What all commands are told."""
+
+    data: Path
+    out: Path
+    classes: str
+    split: str
+    least_purity: float
+    seed: int
+    device_count: int
+    accelerator: str
+    quality: Quality
+    changes: tuple[str, ...]
+
+    def devices(self) -> Devices:
+        """Where to compute."""
+        return Devices.several(self.device_count, self.accelerator)
+
+    def pictures(self, size: int) -> PictureSet:
+        """The chosen pictures."""
+        chosen = tuple(name.strip() for name in self.classes.split(",") if name.strip())
+        found = read_pictures(
+            self.data, size, classes=chosen, split=self.split, least_purity=self.least_purity
         )
-        with TrainingReport(out) as report:
-            trained = train_gan(
-                pictures,
-                settings,
-                seed=seed,
-                device=devices,
-                on_progress=both(report.follow, say),
-                checkpoint_folder=out / "checkpoints",
-                on_notice=click.echo,
-            )
+        counts = ", ".join(f"{name} {count}" for name, count in class_counts(found).items())
+        click.echo(f"{len(found)} pictures: {counts}")
+        return found
+
+
+def command_line(arguments: Sequence[str], module: str = "intarsia_models.gan_training") -> str:
+    """The command that was given, with files' names only: it is shown to others."""
+    shown = [Path(part).name if "/" in part else part for part in arguments]
+    return shlex.join(["python", "-m", module, *shown])
+
+
+def _train_gan(order: Order, resolution: int, devices: Devices) -> TrainedGAN:
+    settings = changed(gan_settings(order.quality, resolution), order.changes)
+    with TrainingReport(order.out) as report:
+        return train_gan(
+            order.pictures(stored_size(resolution, settings.crop)),
+            settings,
+            seed=order.seed,
+            device=devices,
+            on_progress=both(report.follow, say),
+            checkpoint_folder=order.out / "checkpoints",
+            on_notice=click.echo,
+        )
+
+
+def _train_companion(
+    network: str, generator: Generator, order: Order, changes: tuple[str, ...], devices: Devices
+) -> TrainedNetwork:
+    make, train = (
+        (encoder_training, train_encoder)
+        if network == "encoder"
+        else (auxiliary_training, train_auxiliary)
+    )
+    settings: Any = changed(make(order.quality), changes)
+    folder = order.out / network
+    with TrainingReport(folder) as report:
+        return train(
+            generator,
+            order.pictures(stored_size(generator.resolution, settings.crop)),
+            settings,
+            seed=order.seed,
+            device=devices,
+            on_progress=both(report.follow, say),
+            checkpoint_folder=folder / "checkpoints",
+            on_notice=click.echo,
+        )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Errors of ours end the command with a sentence."""
+    try:
+        yield
     except ModelsError as error:
         raise click.ClickException(str(error)) from error
-    if devices.rank == 0:
-        save_generator(trained.generator, out / "model", card=trained.card())
+
+
+def _device_name(devices: Devices) -> str:
+    if devices.device.type == "cuda":
+        return f"{devices.count} x {torch.cuda.get_device_name(devices.device)}"
+    return f"{torch.get_num_threads()} CPU cores"
 
 
 def changed(settings: Any, changes: tuple[str, ...]) -> Any:
@@ -120,11 +260,3 @@ def _parsed(text: str, like: Any) -> Any:
         kind = float if like and isinstance(like[0], float) else str
         return tuple(kind(part) for part in text.split(",") if part)
     return type(like)(text)
-
-
-def _pictures(data: Path, size: int, classes: str, split: str, least_purity: float) -> PictureSet:
-    chosen = tuple(name.strip() for name in classes.split(",") if name.strip())
-    pictures = read_pictures(data, size, classes=chosen, split=split, least_purity=least_purity)
-    counts = ", ".join(f"{name} {count}" for name, count in class_counts(pictures).items())
-    click.echo(f"{len(pictures)} pictures: {counts}")
-    return pictures

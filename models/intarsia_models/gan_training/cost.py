@@ -9,11 +9,11 @@ from intarsia_models.families.sngan.networks import (
 )
 from intarsia_models.gan_training.settings import AuxiliaryTraining, EncoderTraining, GANSettings
 
-OPERATIONS_PER_SECOND = {"cpu": 1.7e11, "cuda": 5e13}
+OPERATIONS_PER_SECOND = {"cpu": 3.0e11, "cuda": 5e13}
 """Floating point operations with bfloat16 at many channels. "cpu" was measured on two cores of an
-AMD EPYC with AVX-512 bfloat16; "cuda" is assumed, not measured. A machine's own factor corrects
-both."""
-HALF_SPEED_CHANNELS = {"cpu": 16, "cuda": 64}
+AMD EPYC with AVX-512 bfloat16 (230, 250 and 270 billion at 24, 32 and 48 channels); "cuda" is
+assumed, not measured. A machine's own factor corrects both."""
+HALF_SPEED_CHANNELS = {"cpu": 6, "cuda": 64}
 """Channels at full size at which a device reaches half of that: narrow layers use it badly."""
 SECONDS_PER_ITERATION = {"cpu": 0.04, "cuda": 0.04}
 """What an iteration costs beside its arithmetic: some thousand small operations."""
@@ -61,7 +61,7 @@ def gan_operations(settings: GANSettings) -> float:
     A backward pass costs two forward ones, one where only pictures get gradients.
     """
     generator = generator_operations(settings.generator(1))
-    critic = critic_operations(settings.critic(1))
+    critic = critic_operations(settings.critic(1), settings.resolution)
     further = settings.critic_steps - 1
     return (3 + further) * generator + (6 * settings.critic_steps + 2) * critic
 
@@ -77,9 +77,8 @@ def generator_operations(sizes: GeneratorSettings) -> float:
     return 2 * (total + side * side * 27 * sizes.channels[-1])
 
 
-def critic_operations(sizes: DiscriminatorSettings, side: int | None = None) -> float:
-    """Floating point operations of one picture, forward; ``side`` is the picture's."""
-    side = side or 4 << sum(sizes.downsample)
+def critic_operations(sizes: DiscriminatorSettings, side: int) -> float:
+    """Floating point operations of one picture of a side, forward."""
     total, before = 0.0, 3
     for inner, after, halves in zip(sizes.inner, sizes.channels, sizes.downsample, strict=True):
         last = (4 if halves else 9) * inner * after  # averages are fused into the convolution

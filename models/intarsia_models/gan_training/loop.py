@@ -26,6 +26,18 @@ from intarsia_models.gan_training.settings import rate_factor
 LOSSES_EVERY = 20
 """Iterations between two readings of the losses; a reading waits for the device."""
 CHECKPOINT_EVERY_S = 120.0
+SCHEDULE = frozenset(
+    {
+        "iterations",
+        "decay_from",
+        "rate",
+        "generator_rate",
+        "critic_rate",
+        "critic_steps",
+        "diversity_weight",
+    }
+)
+"""Settings that may differ when a training is taken up again."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +94,7 @@ class TrainingLoop:
     def identity(self) -> dict[str, Any]:
         """What must be the same for a checkpoint to belong to this training; plain JSON values.
 
-        The number of iterations is no part of it: a training can be made longer or shorter.
+        `SCHEDULE` is no part of it: a training can be made longer or steered as it goes on.
         """
         raise NotImplementedError
 
@@ -268,8 +280,8 @@ def adam(
 
 
 def schedule_free(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings without those that only say how long a training goes on."""
-    return {key: v for key, v in settings.items() if key not in ("iterations", "decay_from")}
+    """Settings without those that only say how long and how fast a training goes on."""
+    return {key: value for key, value in settings.items() if key not in SCHEDULE}
 
 
 def _part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

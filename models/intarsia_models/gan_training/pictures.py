@@ -2,7 +2,8 @@
 
 A folder holds one sub-folder per class, or just pictures (then there are no classes). Where it has
 a ``labels.csv`` with the columns ``path`` and ``label``, that table counts; its columns ``split``
-and ``purity``, where there are any, choose among the pictures.
+and ``purity``, where there are any, choose among the pictures. In class names ``_`` is read as a
+space.
 """
 
 from __future__ import annotations
@@ -150,7 +151,9 @@ def _entries(
             "Move every picture into the folder of its class.",
         )
     _check_empty_folders(place, parents)
-    return [_Entry(n, PurePosixPath(p).name) for n, p in zip(pictures, parents, strict=True)]
+    return [
+        _Entry(n, _words(PurePosixPath(p).name)) for n, p in zip(pictures, parents, strict=True)
+    ]
 
 
 def _check_empty_folders(place: Path, parents: Sequence[str]) -> None:
@@ -187,18 +190,24 @@ def _listed(
                 f"{TABLE} in {place} names {row['path']}, which is not there.",
                 "Correct the table, or remove it to use the folders.",
             )
-        yield _Entry(row["path"], row["label"])
+        yield _Entry(row["path"], _words(row["label"]))
 
 
 def _labels(place: Path, entries: Sequence[_Entry], classes: Sequence[str]) -> tuple[str, ...]:
     found = sorted({entry.label for entry in entries} - {""})
-    missing = [name for name in classes if name not in found]
+    wanted = tuple(_words(name) for name in classes)
+    missing = [name for name in wanted if name not in found]
     if missing:
         raise UnsuitablePicture(
             f"{place} has no pictures of the class {missing[0]!r}.",
             f"There are: {', '.join(found) or 'no classes'}.",
         )
-    return tuple(classes) or tuple(found)
+    return wanted or tuple(found)
+
+
+def _words(name: str) -> str:
+    """A folder's name as people read it."""
+    return " ".join(name.replace("_", " ").split())
 
 
 def _is_picture(name: str) -> bool:

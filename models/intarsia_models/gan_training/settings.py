@@ -43,6 +43,8 @@ class GANSettings:
     beta2: float = 0.9
     decay_from: float = 0.8
     """Share of the iterations after which the learning rates fall to 0 in a line."""
+    diversity_weight: float = 0.1
+    """Of the mode-seeking loss; 0 leaves it out."""
     average_pictures: float = 10_000
     """Generated pictures after which a weight counts half in the averaged generator."""
     augmentation: tuple[str, ...] = ("translation",)

@@ -1,0 +1,1 @@
+"""Measuring what relabelling, projection and layer choice do, on a model pack."""

@@ -1,0 +1,162 @@
+"""Model packs: a trained generator with all its networks as a folder that others can use.
+
+A pack is ``card.json``, ``thumbnail.png``, ``README.md``, pictures of it, and ``model/``, which
+`load_generator` reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from intarsia_models.checkpoints import file_hash
+from intarsia_models.gan_training.grids import class_grid, grid_classes
+from intarsia_models.gan_training.reports import write_picture
+from intarsia_models.generators.generator import Generator
+from intarsia_models.generators.loading import save_generator
+
+FILE_LIMIT = 16 * 2**20
+"""Bytes; larger files do not belong into a repository."""
+THUMBNAIL_SIDE = 128
+
+
+@dataclass(frozen=True)
+class PackFacts:
+    """What a pack says of itself."""
+
+    title: str
+    licence: str
+    """Of the weights and of the pictures they were made from."""
+    attribution: str
+    """A paragraph of Markdown: whose pictures."""
+    commands: Sequence[str]
+    """What makes this pack again, exactly."""
+    trainings: Mapping[str, Mapping[str, Any]]
+    """By network: what its training's ``card()`` says."""
+    device: str
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+
+def write_pack(folder: Path, generator: Generator, facts: PackFacts) -> None:
+    """Write a pack; its curves and further pictures are put beside it by the caller.
+
+    Args:
+        folder: The pack's; its name is its id.
+        generator: In eval mode, with all networks that belong to it.
+        facts: See `PackFacts`.
+
+    Raises:
+        ValueError: A file would be larger than `FILE_LIMIT`; train a narrower network.
+        OSError: The folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    day = time.strftime("%Y-%m-%d", time.gmtime())
+    own = {
+        "licence": facts.licence,
+        "commands": list(facts.commands),
+        "trainings": dict(facts.trainings),
+        "metrics": dict(facts.metrics),
+        "date": day,
+        "device": facts.device,
+    }
+    save_generator(generator, folder / "model", card=own, dtype=torch.float16)
+    files = sorted(path for path in (folder / "model").iterdir() if path.is_file())
+    for path in files:
+        if path.stat().st_size > FILE_LIMIT:
+            raise ValueError(
+                f"{path.name} has {path.stat().st_size} bytes, more than {FILE_LIMIT}: "
+                "train narrower networks for a pack."
+            )
+    _write_card(folder, generator, facts, files)
+    write_samples(folder / "samples.png", generator)
+    _write_thumbnail(folder / "thumbnail.png", generator)
+    (folder / "README.md").write_text(_readme(generator, facts, day), encoding="utf-8")
+
+
+def write_samples(file: Path, generator: Generator, *, seed: int = 0) -> None:
+    """A row of pictures per class."""
+    y = grid_classes(generator.num_classes, rows=64)
+    write_picture(file, class_grid(generator, generator.sample_z(len(y), seed, truncation=2.0), y))
+
+
+def _write_thumbnail(file: Path, generator: Generator) -> None:
+    """Four classes."""
+    kinds = max(1, generator.num_classes)
+    y = torch.linspace(0, kinds - 1, 4).round().long()
+    z = generator.sample_z(4, 1, truncation=1.5)
+    grid = class_grid(generator, z, y, columns=2)
+    side = (THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+    write_picture(file, torch.nn.functional.interpolate(grid, side, mode="area"))
+
+
+def _write_card(
+    folder: Path, generator: Generator, facts: PackFacts, files: Sequence[Path]
+) -> None:
+    listed = {
+        path.name: {"bytes": path.stat().st_size, "sha256": file_hash(path)} for path in files
+    }
+    settings = json.dumps([generator.settings(), dict(facts.trainings)], sort_keys=True)
+    seconds = sum(float(card.get("training_seconds", 0)) for card in facts.trainings.values())
+    card = {
+        "family": generator.family,
+        "task": "generation",
+        "title": facts.title,
+        "operation": "train_gan",
+        "source_hash": facts.trainings.get("generator", {}).get("pictures_sha256", ""),
+        "settings_hash": hashlib.sha256(settings.encode()).hexdigest(),
+        "seconds": seconds,
+        "capabilities": sorted(generator.capabilities),
+        "resolution": generator.resolution,
+        "num_classes": generator.num_classes,
+        "label_count": len(generator.labels),
+        "licence": facts.licence,
+        "created": float(round(time.time())),
+        "bytes": sum(entry["bytes"] for entry in listed.values()),
+        "files": listed,
+    }
+    (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
+
+
+def _readme(generator: Generator, facts: PackFacts, day: str) -> str:
+    classes = ", ".join(generator.labels)
+    commands = "\n".join(facts.commands)
+    rows = "\n".join(f"| {name} | {value} |" for name, value in facts.metrics.items())
+    table = f"\n| measured | |\n| --- | --- |\n{rows}\n" if rows else ""
+    networks = "\n".join(_network(name, card) for name, card in facts.trainings.items())
+    return f"""# {facts.title}
+
+Pictures of {generator.resolution} x {generator.resolution} pixels of {generator.num_classes}
+classes: {classes}.
+
+![a row per class](samples.png)
+
+Trained on {day} on {facts.device}:
+
+```
+{commands}
+```
+
+{networks}
+{table}
+## Licence and attribution
+
+{facts.licence}
+
+{facts.attribution}
+"""
+
+
+def _network(name: str, card: Mapping[str, Any]) -> str:
+    losses = ", ".join(f"{key.replace('_', ' ')} {v:.3f}" for key, v in card["losses"].items())
+    minutes = card["training_seconds"] / 60
+    return (
+        f"- {name}: {card['training']['iterations']} iterations of "
+        f"{card['training']['batch']} pictures in {minutes:.0f} minutes; at the end {losses}"
+    )

@@ -4,7 +4,7 @@ Krita lives in a root of its own (``setup_editors.sh``), the engine outside of i
 both see one folder under the same path. When the plug-in wants to start the engine it runs a small
 script that asks this side to do it, because the root has no torch.
 
-    python -m tests.editors.krita_session FOLDER SCENE…     plays scenes by hand
+    PYTHONPATH=tests/fakes python -m tests.editors.krita_session FOLDER SCENE…   by hand
 """
 
 from __future__ import annotations
@@ -248,7 +248,7 @@ def main() -> None:
     folder.mkdir(parents=True)
     krita = Krita(folder)
     cases = {"small": small_case(), "large": large_case()}
-    shown = {"shown_model": "", "shown_classes": ("orange", "lemon")}
+    shown = {"shown_model": "produce64", "shown_classes": ("orange", "lemon")}
     krita.prepare(cases, depth="U16", **shown)
     for name, found in krita.play(scenes, limit_s=1800).items():
         print(f"== {name}\n{found.get('traceback') or json.dumps(found, indent=1)}")

@@ -16,12 +16,14 @@ import pytest
 from tests.editors.krita_session import NEEDED, Krita, small_case
 from tests.support import running_engine
 
+from intarsia_client import catalog
 from intarsia_client.client import Client
 from intarsia_client.schema import Pixels, Result
 
 pytestmark = NEEDED
 
 SCENES = [
+    "lists_classes_without_an_engine",
     "generates_layers",
     "relabels_a_selection",
     "relabels_by_colour_labels",
@@ -99,6 +101,16 @@ def _difference(one: np.ndarray, other: np.ndarray) -> int:
     there = one[..., 3] > 0
     colours = np.abs(one[..., :3].astype(int) - other[..., :3])[there]
     return int(max(np.abs(one[..., 3].astype(int) - other[..., 3]).max(), colours.max(initial=0)))
+
+
+def test_models_that_ship_and_their_classes_are_known_without_an_engine(
+    seen: Callable[[str], Any],
+) -> None:
+    found = seen("lists_classes_without_an_engine")
+    assert not found["running"]
+    shipped = [pack for pack in catalog.packs() if "spatial_classes" in pack["capabilities"]]
+    assert found["models"] == ["Best there is", *(pack["title"] for pack in shipped)]
+    assert found["classes"] == ["Automatic", *(shipped[0]["labels"] if shipped else ())]
 
 
 def test_several_pictures_arrive_as_one_group_and_one_undo_step(seen: Callable[[str], Any]) -> None:

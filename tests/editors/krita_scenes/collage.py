@@ -9,6 +9,7 @@ import json
 from krita import Selection
 from krita_scenes.hands import (
     FOLDER,
+    HOME,
     SETTINGS,
     activate,
     check_layers,
@@ -130,6 +131,18 @@ def relabelled(document, node):
 
 
 # --- scenes ---------------------------------------------------------------------------------------
+
+
+def lists_classes_without_an_engine():
+    """The models that ship and their classes are there before any engine was started."""
+    yield from new_picture()
+    choose("intarsia_operation", "relabel")
+    models, classes = part(QComboBox, "control_model"), part(QComboBox, "control_class_name")
+    return {
+        "models": [models.itemText(i) for i in range(models.count())],
+        "classes": [classes.itemText(i) for i in range(classes.count())],
+        "running": (HOME / "run" / "endpoint.json").exists(),
+    }
 
 
 def generates_layers():

@@ -31,8 +31,8 @@ ATTENTION = {
 EPS = 1e-4
 """Of the published configurations; used where there is no config.json."""
 LICENCE = (
-    "The public code is MIT; the weights are DeepMind's (Apache-2.0 on TF Hub) and were trained on "
-    "ImageNet."
+    "The public code is MIT; the weights are DeepMind's, from TF Hub (Apache-2.0 as far as known), "
+    "trained on ImageNet, whose pictures are for research only."
 )
 LAYER = re.compile(r"generator\.layers\.(\d+)\.")
 

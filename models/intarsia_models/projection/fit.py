@@ -20,7 +20,8 @@ def fit_of(reconstruction: Tensor, target: Tensor) -> float:
     to 8 px, cut to [0, 1]; then the mean over the sizes. 1 is the same picture, 0 has nothing in
     common with it. Coarse sizes count as much as fine ones: a reconstruction with the right shapes
     and colours but other hairs is still a good one to edit, as only the difference of an edit
-    returns to the picture.
+    returns to the picture. Photographs of produce at 64 px, medians: two of different kinds have
+    0.27, two of one kind 0.44, one blurred to 4 x 4 fields 0.83, to 16 x 16 fields 0.96.
 
     Args:
         reconstruction: (1, 3, R, R) in [-1, 1].

@@ -49,12 +49,18 @@ def scrolled(widget: Any, spared: int) -> Any:
         widget: What may be tall.
         spared: Pixels of the screen's height that other things need.
     """
-    room = Gdk.Screen.get_default().get_height() - spared
+    most = max(LEAST_ROOM, Gdk.Screen.get_default().get_height() - spared)
     window = Gtk.ScrolledWindow(hscrollbar_policy=Gtk.PolicyType.NEVER)
-    window.set_propagate_natural_height(True)
     window.set_overlay_scrolling(False)
-    window.set_max_content_height(max(LEAST_ROOM, room))
     window.add(widget)
+
+    def fit(*_: Any) -> None:
+        """Grow with what it holds; GTK by itself would let it scroll in the size it began with."""
+        wanted = min(most, widget.get_preferred_height()[1])
+        if window.get_min_content_height() != wanted:
+            GLib.idle_add(window.set_min_content_height, wanted)
+
+    widget.connect("size-allocate", fit)
     return window
 
 

@@ -84,6 +84,8 @@ def run(name, image, layer, mode=NOW, **settings):
     config.set_property("run-mode", mode)
     config.set_property("image", image)
     config.set_core_object_array("drawables", [layer] if layer else [])
+    if os.environ.get("MODEL") and config.find_property("model"):
+        config.set_property("model", os.environ["MODEL"])
     for key, value in settings.items():
         config.set_property(key.replace("_", "-"), value)
     began = time.time()
@@ -155,7 +157,11 @@ def walk(layers):
 
 # --- generated pictures ---------------------------------------------------------------------------
 
-TAGS = {"blue": Gimp.ColorTag.BLUE, "purple": Gimp.ColorTag.VIOLET}
+TAGS = {
+    "blue": Gimp.ColorTag.BLUE,
+    "yellow": Gimp.ColorTag.YELLOW,
+    "purple": Gimp.ColorTag.VIOLET,
+}
 
 
 def generated(image, class_name, seed, **settings):
@@ -386,20 +392,23 @@ def scene_train():
     return answer
 
 
-def scene_prepare_collage():
-    """A file for the window: a generated picture and marks with two tags, the picture chosen.
+def scene_prepare_tags():
+    """A layered picture of the project as XCF: two layers with tags, one layer chosen.
 
     The image remembers a class for each tag, as after an earlier run.
     """
-    image = new_image(256, 256)
-    layer = generated(image, "lemon", 5, size="canvas")
-    marked(image, "blue", (0, 0, 256, 128))
-    marked(image, "purple", (0, 128, 256, 128))
-    classes = json.dumps({"blue": "lime", "purple": "apple"}).encode()
-    image.attach_parasite(Gimp.Parasite.new("intarsia-classes", Gimp.PARASITE_PERSISTENT, classes))
-    image.set_selected_layers([layer])
+    image = Gimp.file_load(NOW, at(os.environ["PICTURE"]))
+    classes = json.loads(os.environ["CLASSES"])
+    for tag, name in json.loads(os.environ["TAGGED"]).items():
+        layer = image.get_layer_by_name(name)
+        layer.set_color_tag(TAGS[tag])
+        layer.set_visible(True)
+        layer.set_opacity(50.0)
+    data = json.dumps(classes).encode()
+    image.attach_parasite(Gimp.Parasite.new("intarsia-classes", Gimp.PARASITE_PERSISTENT, data))
+    image.set_selected_layers([image.get_layer_by_name(os.environ["CHOSEN"])])
     Gimp.file_save(NOW, image, at(os.environ["SAVED"]), None)
-    return {"layers": names_of(image), "chosen": layer.get_name()}
+    return {"layers": names_of(image)}
 
 
 def scene_engine():

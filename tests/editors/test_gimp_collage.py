@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import subprocess
 import time
@@ -15,7 +16,7 @@ import pytest
 from PIL import Image
 from small_generators import install_small_generator
 from tests.editors import gimp_session as session
-from tests.support import running_engine
+from tests.support import ROOT, running_engine
 
 from intarsia_client import catalog
 from intarsia_client.client import Client
@@ -34,6 +35,7 @@ pytestmark = [
 ]
 
 SIDE = 32
+PICTURES = ROOT / "backend" / "intarsia_daemon" / "demo" / "pictures"
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +47,15 @@ def gimp(tmp_path_factory: pytest.TempPathFactory) -> session.Gimp:
 
 
 @pytest.fixture(scope="module")
-def engine(gimp: session.Gimp) -> Iterator[subprocess.Popen[bytes]]:
-    environment = session.engine_environment(gimp.engine_home)
-    install_small_generator(gimp.engine_home)
-    with running_engine(environment) as process:
+def model(gimp: session.Gimp) -> str:
+    """The tiny generator's id."""
+    gimp.engine_home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return install_small_generator(gimp.engine_home)
+
+
+@pytest.fixture(scope="module")
+def engine(gimp: session.Gimp, model: str) -> Iterator[subprocess.Popen[bytes]]:
+    with running_engine(session.engine_environment(gimp.engine_home)) as process:
         yield process
 
 
@@ -84,8 +91,10 @@ def _kept(answer: dict[str, Any]) -> bool:
 # --- without a window -----------------------------------------------------------------------------
 
 
-def test_generate_needs_no_layer_and_its_layers_come_in_one_go(gimp: session.Gimp) -> None:
-    answer = gimp.play("generate")
+def test_generate_needs_no_layer_and_its_layers_come_in_one_go(
+    gimp: session.Gimp, model: str
+) -> None:
+    answer = gimp.play("generate", MODEL=model)
     assert answer["status"] == "success" and len(answer["layers"]) == 4
     assert all("lemon" in name for name in answer["layers"])
     assert sorted(answer["report"]["layers"]) == sorted(answer["numbers"])
@@ -93,14 +102,14 @@ def test_generate_needs_no_layer_and_its_layers_come_in_one_go(gimp: session.Gim
     assert status == "execution-error" and "cat" in text
 
 
-def test_relabel_changes_the_selection_as_the_engine_does(gimp: session.Gimp) -> None:
-    answer = gimp.play("relabel_selection")
+def test_relabel_changes_the_selection_as_the_engine_does(gimp: session.Gimp, model: str) -> None:
+    answer = gimp.play("relabel_selection", MODEL=model)
     assert answer["status"] == "success" and _kept(answer)
     wanted = _run(
         gimp,
         "relabel",
         [_picture(answer), _coverage("area", 16, 8, 16, 16)],
-        {"class_name": "lime", "softness": 0.0},
+        {"class_name": "lime", "softness": 0.0, "model": model},
     )
     assert base64.b64decode(answer["result"]) == bytes(wanted.data)
     difference = np.abs(_flat(answer, "after") - _flat(answer, "before")).sum(2)
@@ -113,14 +122,13 @@ def test_relabel_changes_the_selection_as_the_engine_does(gimp: session.Gimp) ->
     assert recipe["operation"] == "relabel" and recipe["element"]["name"] == answer["name"]
 
 
-def test_two_colour_tags_become_two_classes_in_one_run(gimp: session.Gimp) -> None:
-    answer = gimp.play("relabel_tags")
+def test_two_colour_tags_become_two_classes_in_one_run(gimp: session.Gimp, model: str) -> None:
+    answer = gimp.play("relabel_tags", MODEL=model)
     assert answer["status"] == "success" and _kept(answer)
     classes = {"blue": "lime", "purple": "apple"}
     areas = [_coverage("blue", 0, 0, 32, 16), _coverage("purple", 0, 16, 32, 16)]
-    wanted = _run(
-        gimp, "relabel", [_picture(answer), *areas], {"classes": classes, "softness": 0.0}
-    )
+    values = {"classes": classes, "softness": 0.0, "model": model}
+    wanted = _run(gimp, "relabel", [_picture(answer), *areas], values)
     assert base64.b64decode(answer["result"]) == bytes(wanted.data)
     one = _run(
         gimp,
@@ -132,16 +140,16 @@ def test_two_colour_tags_become_two_classes_in_one_run(gimp: session.Gimp) -> No
     assert answer["after"][0]["name"] == answer["layer"], "above the marks, or they would hide it"
 
 
-def test_the_classes_of_the_tags_are_saved_with_the_image(gimp: session.Gimp) -> None:
-    answer = gimp.play("relabel_tags")
+def test_the_classes_of_the_tags_are_saved_with_the_image(gimp: session.Gimp, model: str) -> None:
+    answer = gimp.play("relabel_tags", MODEL=model)
     assert answer["classes"] == {"blue": "lime", "purple": "apple"}
     again = answer["again"]
     assert again["status"] == "success" and again["result"] == answer["result"]
     assert answer["hidden"] == {"purple": "apple"}, "a hidden layer is no area"
 
 
-def test_a_moved_piece_takes_its_features_along(gimp: session.Gimp) -> None:
-    answer = gimp.play("transplant")
+def test_a_moved_piece_takes_its_features_along(gimp: session.Gimp, model: str) -> None:
+    answer = gimp.play("transplant", MODEL=model)
     assert answer["status"] == "success" and _kept(answer)
 
     def pixels(which: str, name: str, size: int, x: int = 0, y: int = 0) -> Pixels:
@@ -153,7 +161,7 @@ def test_a_moved_piece_takes_its_features_along(gimp: session.Gimp) -> None:
         pixels("reference", "references", 32),
         pixels("piece", "piece", 16, 8, 12),
     ]
-    wanted = _run(gimp, "transplant", inputs, {"softness": 0.0})
+    wanted = _run(gimp, "transplant", inputs, {"softness": 0.0, "model": model})
     assert base64.b64decode(answer["result"]) == bytes(wanted.data)
     difference = np.abs(_flat(answer, "after") - _flat(answer, "before")).sum(2)
     inside = np.zeros((SIDE, SIDE), bool)
@@ -163,8 +171,10 @@ def test_a_moved_piece_takes_its_features_along(gimp: session.Gimp) -> None:
     assert status == "execution-error" and "no layer “Dog”" in text
 
 
-def test_an_area_from_a_channel_counts_instead_of_the_selection(gimp: session.Gimp) -> None:
-    answer = gimp.play("channel")
+def test_an_area_from_a_channel_counts_instead_of_the_selection(
+    gimp: session.Gimp, model: str
+) -> None:
+    answer = gimp.play("channel", MODEL=model)
     assert answer["status"] == "success" and _kept(answer)
     changed = np.abs(_flat(answer, "after") - _flat(answer, "before")).sum(2).any(0)
     assert changed[24:].any() and not changed[:24].any()
@@ -201,22 +211,40 @@ def _letter(operation: str, parameter: str) -> str:
     return mnemonic_of(nicks_of(catalog.operation(operation))[parameter])
 
 
-def _collage(gimp: session.Gimp) -> Path:
-    file = gimp.folder / "collage.xcf"
-    gimp.play("prepare_collage", SAVED=str(file))
-    return file
+def _class(gimp: session.Gimp, start: str) -> str:
+    """A class of the best model, the one that ships."""
+    with Client.connect(start=False, home_folder=gimp.engine_home) as client:
+        return next(label for label in client.labels() if label.startswith(start))
+
+
+def _apples(gimp: session.Gimp) -> Path:
+    """The project's photograph of apples as XCF, with areas to become other fruit."""
+    layered, saved = gimp.folder / "apples.ora", gimp.folder / "apples.xcf"
+    layered.write_bytes((PICTURES / layered.name).read_bytes())
+    tagged = {"blue": "Blue areas", "yellow": "Yellow areas"}
+    classes = {"blue": _class(gimp, "lime"), "yellow": _class(gimp, "lemon")}
+    gimp.play(
+        "prepare_tags",
+        PICTURE=str(layered),
+        TAGGED=json.dumps(tagged),
+        CLASSES=json.dumps(classes),
+        CHOSEN="Apples",
+        SAVED=str(saved),
+    )
+    return saved
 
 
 def test_the_amount_is_scrubbed_between_frames_and_kept_as_one_undo_step(
     gimp: session.Gimp,
 ) -> None:
-    with gimp.screen(_collage(gimp)) as screen:
+    with gimp.screen(_apples(gimp)) as screen:
         before = screen.probe()
         dialog = screen.open("python-fu-intarsia-relabel", "Relabel")
         time.sleep(1.5)
         screen.shot("relabel-dialog")
         screen.click(dialog, *RUN)
-        session.wait_for(lambda: len(screen.layers()) == 4, 120, "the result")
+        count = len(before["layers"])
+        session.wait_for(lambda: len(screen.layers()) == count + 1, 400, "the result")
         full = screen.probe()["layers"][0]
         assert not full["recipe"], "a preview is no result yet"
         time.sleep(1.0)
@@ -249,7 +277,7 @@ def test_the_amount_is_scrubbed_between_frames_and_kept_as_one_undo_step(
 def test_the_transplant_dialog_offers_layers_and_the_generate_dialog_needs_none(
     gimp: session.Gimp,
 ) -> None:
-    with gimp.screen(_collage(gimp)) as screen:
+    with gimp.screen(_apples(gimp)) as screen:
         before = screen.layers()
         dialog = screen.open("python-fu-intarsia-transplant", "Transplant")
         time.sleep(1.5)
@@ -257,7 +285,7 @@ def test_the_transplant_dialog_offers_layers_and_the_generate_dialog_needs_none(
         screen.tool("windowfocus", "--sync", dialog, "key", "Escape")
         session.wait_for(lambda: not screen.window("^Transplant$"), 20, "the dialog to close")
         dialog = screen.open("python-fu-intarsia-generate", "Generate")
-        screen.enter(dialog, _letter("generate", "class_name"), "apple")
+        screen.enter(dialog, _letter("generate", "class_name"), _class(gimp, "apple"))
         screen.click(dialog, *RUN)
         session.wait_for(lambda: len(screen.layers()) == len(before) + 4, 120, "four pictures")
         time.sleep(1.0)

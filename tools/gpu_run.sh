@@ -29,7 +29,7 @@ step() {  # step NAME COMMAND…: run it, keep its output, go on after a failure
 if [ -n "$pictures" ]; then
   step train_pack "$python" -m intarsia_models.gan_training pack "$pictures" --out "$out/training" \
     --pack "$out/pack128" --title "${TITLE:-Fruit and vegetables, 128 px}" --licence "${LICENCE_NOTE:-}" \
-    --classes "${CLASSES:-}" --least-purity "${PURITY:-0.35}" --resolution 128 --accelerator cuda \
+    --classes "${CLASSES:-}" --least-purity "${PURITY:-0.35}" --resolution 128 --accelerator cuda --examples 6 \
     --devices "${DEVICES:-1}" --set small=true --set width=32 --set critic_width=32 --set batch=64 \
     --set iterations=60000 --set flips=both --set beta2=0.99 --set diversity_weight=0.2 \
     --set generator_rate=1.5e-4 --set critic_rate=6e-4 \

@@ -49,6 +49,7 @@ def test_one_command_makes_a_pack_that_loads_with_all_networks(
         str(folder),
         *("--out", str(tmp_path / "out"), "--pack", str(pack), "--resolution", "32"),
         *("--title", "Two kinds of fruit", "--licence", "MIT", "--attribution", str(attribution)),
+        *("--examples", "2"),
         *settings("--set", *SMALL),
         *settings("--encoder-set", "width=4", "batch=4", "iterations=2", "precision=float32"),
         *settings("--auxiliary-set", "hidden=8", "extended_dim=12", "batch=2", "iterations=2"),
@@ -68,7 +69,9 @@ def test_one_command_makes_a_pack_that_loads_with_all_networks(
     assert card["num_classes"] == 2
     for name, entry in card["files"].items():
         assert entry["sha256"] == file_hash(pack / "model" / name)
-    assert "Pictures by nobody." in (pack / "README.md").read_text()
+    assert "Pictures by nobody." in (pack / "ATTRIBUTION.md").read_text()
+    assert "lemon" in (pack / "README.md").read_text()
+    assert len(list((pack / "pictures" / "apple_green").glob("*.png"))) == 2
     assert {path.name for path in pack.glob("*.png")} == {
         "samples.png",
         "thumbnail.png",

@@ -20,7 +20,7 @@ from intarsia_models.gan_training.batches import stored_size
 from intarsia_models.gan_training.devices import Devices
 from intarsia_models.gan_training.encoder import TrainedNetwork, train_encoder
 from intarsia_models.gan_training.loop import TrainingProgress
-from intarsia_models.gan_training.packs import PackFacts, write_pack
+from intarsia_models.gan_training.packs import PackFacts, write_examples, write_pack
 from intarsia_models.gan_training.pictures import PictureSet, class_counts, read_pictures
 from intarsia_models.gan_training.reports import TrainingReport, both, write_curves
 from intarsia_models.gan_training.settings import (
@@ -100,6 +100,8 @@ def companion(model: Path, network: str, **options: Any) -> None:
 @click.option("--title", required=True)
 @click.option("--licence", default="", help="Of pictures and weights.")
 @click.option("--attribution", type=click.Path(path_type=Path, exists=True), help="A text file.")
+@click.option("--note", type=click.Path(path_type=Path, exists=True), help="A text file.")
+@click.option("--examples", default=0, help='Pictures per class, with split "val", for measuring.')
 @click.option("--device-name", default="", help="For people; else what torch says.")
 def pack(
     resolution: int,
@@ -109,6 +111,8 @@ def pack(
     title: str,
     licence: str,
     attribution: Path | None,
+    note: Path | None,
+    examples: int,
     device_name: str,
     **options: Any,
 ) -> None:
@@ -132,9 +136,12 @@ def pack(
         attribution=attribution.read_text(encoding="utf-8") if attribution else "",
         commands=[command_line(sys.argv[1:])],
         trainings=cards,
+        note=note.read_text(encoding="utf-8") if note else "",
         device=device_name or _device_name(devices),
     )
     write_pack(pack, trained.generator, facts)
+    if examples:
+        write_examples(pack / "pictures", order.pictures(resolution, split="val"), examples)
     for network, history in histories.items():
         write_curves(pack / f"curves_{network}.png", history, title=network)
 
@@ -158,11 +165,15 @@ class Order:
         """Where to compute."""
         return Devices.several(self.device_count, self.accelerator)
 
-    def pictures(self, size: int) -> PictureSet:
-        """The chosen pictures."""
+    def pictures(self, size: int, *, split: str = "") -> PictureSet:
+        """The chosen pictures; ``split`` instead of the chosen one."""
         chosen = tuple(name.strip() for name in self.classes.split(",") if name.strip())
         found = read_pictures(
-            self.data, size, classes=chosen, split=self.split, least_purity=self.least_purity
+            self.data,
+            size,
+            classes=chosen,
+            split=split or self.split,
+            least_purity=self.least_purity,
         )
         counts = ", ".join(f"{name} {count}" for name, count in class_counts(found).items())
         click.echo(f"{len(found)} pictures: {counts}")

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import torch
 
 from intarsia_models.checkpoints import file_hash
 from intarsia_models.gan_training.grids import class_grid, grid_classes
+from intarsia_models.gan_training.pictures import PictureSet
 from intarsia_models.gan_training.reports import write_picture
 from intarsia_models.generators.generator import Generator
 from intarsia_models.generators.loading import save_generator
@@ -35,13 +37,14 @@ class PackFacts:
     licence: str
     """Of the weights and of the pictures they were made from."""
     attribution: str
-    """A paragraph of Markdown: whose pictures."""
+    """Markdown: whose pictures."""
     commands: Sequence[str]
     """What makes this pack again, exactly."""
     trainings: Mapping[str, Mapping[str, Any]]
     """By network: what its training's ``card()`` says."""
     device: str
-    metrics: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    """A paragraph of Markdown: what else one should know of the training."""
 
 
 def write_pack(folder: Path, generator: Generator, facts: PackFacts) -> None:
@@ -62,7 +65,7 @@ def write_pack(folder: Path, generator: Generator, facts: PackFacts) -> None:
         "licence": facts.licence,
         "commands": list(facts.commands),
         "trainings": dict(facts.trainings),
-        "metrics": dict(facts.metrics),
+        "note": facts.note,
         "date": day,
         "device": facts.device,
     }
@@ -78,6 +81,27 @@ def write_pack(folder: Path, generator: Generator, facts: PackFacts) -> None:
     write_samples(folder / "samples.png", generator)
     _write_thumbnail(folder / "thumbnail.png", generator)
     (folder / "README.md").write_text(_readme(generator, facts, day), encoding="utf-8")
+    (folder / "ATTRIBUTION.md").write_text(facts.attribution, encoding="utf-8")
+
+
+def write_examples(folder: Path, pictures: PictureSet, count: int, *, seed: int = 0) -> None:
+    """Some real pictures of every class, a sub-folder each, to measure a pack with.
+
+    Args:
+        folder: For the sub-folders; what is in it goes.
+        pictures: That no network was trained on.
+        count: At most as many per class.
+        seed: Of the choice.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    source = torch.Generator().manual_seed(seed)
+    for kind, label in enumerate(pictures.labels):
+        members = (pictures.y == kind).nonzero().flatten()
+        order = torch.randperm(len(members), generator=source)[:count]
+        for index in members[order].tolist():
+            name = PurePosixPath(pictures.names[index]).stem
+            place = folder / label.replace(" ", "_") / f"{name}.png"
+            write_picture(place, pictures.pixels[index][None].float() / 127.5 - 1.0)
 
 
 def write_samples(file: Path, generator: Generator, *, seed: int = 0) -> None:
@@ -127,8 +151,6 @@ def _write_card(
 def _readme(generator: Generator, facts: PackFacts, day: str) -> str:
     classes = ", ".join(generator.labels)
     commands = "\n".join(facts.commands)
-    rows = "\n".join(f"| {name} | {value} |" for name, value in facts.metrics.items())
-    table = f"\n| measured | |\n| --- | --- |\n{rows}\n" if rows else ""
     networks = "\n".join(_network(name, card) for name, card in facts.trainings.items())
     return f"""# {facts.title}
 
@@ -144,12 +166,14 @@ Trained on {day} on {facts.device}:
 ```
 
 {networks}
-{table}
-## Licence and attribution
 
-{facts.licence}
+{facts.note}
 
-{facts.attribution}
+![learning curves of the generator](curves_generator.png)
+
+## Licence
+
+{facts.licence} Whose pictures these are: [ATTRIBUTION.md](ATTRIBUTION.md).
 """
 
 

@@ -156,5 +156,5 @@ def test_the_estimate_grows_with_the_steps_and_learns(home: Path, tmp_path: Path
 
 def test_the_sentence_says_what_to_do_about_a_bad_fit() -> None:
     assert "well" in fit_sentence(0.9)
-    assert "roughly" in fit_sentence(0.5)
+    assert "roughly" in fit_sentence(0.7)
     assert "more steps" in fit_sentence(0.1)

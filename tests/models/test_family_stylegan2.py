@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import cache
@@ -463,3 +464,51 @@ def test_a_file_with_a_missing_tensor_is_refused_by_its_name(case: str) -> None:
             build(converted.settings, converted.tensors)
         except RuntimeError as error:
             raise UnreadableModel(f"do not fit: {error}") from error
+
+
+@NEEDS_REFERENCE
+@pytest.mark.parametrize("case", CASES[:2])
+def test_a_snapshot_without_a_mean_style_gets_one(case: str) -> None:
+    assert REFERENCE is not None
+    file = open_foreign(REFERENCE / case)
+    tensors = {k: t for k, t in file.tensors.items() if k != "G_ema.mapping.w_avg"}
+    converted = FAMILY.read(replace(file, tensors=tensors))
+    generator = build(converted.settings, converted.tensors)
+    z = generator.sample_z(4000, 5)
+    y = torch.arange(4000) % generator.num_classes if generator.num_classes else None
+    styles_ = generator.styles(z, y)[:, 0]
+    assert bool(((generator.w_avg - styles_.mean(0)).abs() < 0.2 * styles_.std(0) + 1e-3).all())
+    assert any("mean style" in note for note in converted.notes)
+
+
+@NEEDS_REFERENCE
+@pytest.mark.parametrize("case", CASES)
+def test_tensors_of_strange_shapes_and_strange_settings_are_refused(case: str) -> None:
+    assert REFERENCE is not None
+    file = open_foreign(REFERENCE / case)
+    names = [name for name in file.tensors if name.startswith(("G_ema.", "g_ema."))]
+    for name in names[:: max(1, len(names) // 12)]:
+        broken = replace(file, tensors={**file.tensors, name: torch.zeros(1)})
+        with contextlib.suppress(UnreadableModel, RuntimeError):
+            converted = FAMILY.read(broken)
+            build(converted.settings, converted.tensors)
+    if file.kind == "nvidia-pickle":
+        for state in ({}, {"_modules": None}, {"_modules": {"synthesis": 3}}):
+            tree = {"G_ema": {**file.tree["G_ema"], "state": state}}
+            with pytest.raises(UnreadableModel, match="not laid out as its names promise"):
+                FAMILY.read(replace(file, tree=tree))
+
+
+@pytest.mark.parametrize("num_classes", [0, 3])
+@torch.inference_mode()
+def test_lower_precision_makes_nearly_the_same_picture(num_classes: int) -> None:
+    generator, z = tiny(num_classes), torch.randn(1, 10)
+    y = torch.tensor([1]) if num_classes else None
+    weights = None
+    if num_classes:
+        weights = torch.rand(1, num_classes, 16, 16).softmax(1)
+    exact = generator.synthesize(z, y, class_weights=weights)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rough = generator.synthesize(z, y, class_weights=weights)
+    assert rough.dtype == torch.float32
+    assert float((rough - exact).abs().mean()) < 0.05 * float(exact.std())

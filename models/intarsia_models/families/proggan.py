@@ -21,6 +21,7 @@ from torch.nn.functional import conv2d, interpolate, leaky_relu
 
 from intarsia_models.errors import UnreadableModel
 from intarsia_models.foreign_files import ForeignFile
+from intarsia_models.foreign_files.tensor_group import readable
 from intarsia_models.generators.class_maps import ClassMaps
 from intarsia_models.generators.families import Converted, Family
 from intarsia_models.generators.generator import EditPoint, Generator, State
@@ -168,7 +169,11 @@ def read(file: ForeignFile) -> Converted:
     found = _found(file)
     if found is None:
         raise UnreadableModel(f"{file.path} holds no Progressive GAN generator.")
-    places, output = found
+    with readable(file):
+        return _converted(file, *found)
+
+
+def _converted(file: ForeignFile, places: list[str], output: str) -> Converted:
     tensors = {}
     channels = []
     for index, place in enumerate(places):

@@ -11,9 +11,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from intarsia_models.families.stylegan1 import rosinality_files
 from intarsia_models.families.stylegan1.generator import StyleGAN1Generator, StyleGAN1Settings
-from intarsia_models.families.stylegan1.rosinality_files import read, recognises
-from intarsia_models.generators.families import Family
+from intarsia_models.foreign_files import ForeignFile
+from intarsia_models.foreign_files.tensor_group import readable
+from intarsia_models.generators.families import Converted, Family
+
+
+def read(file: ForeignFile) -> Converted:
+    """The running average of the generator where there is one.
+
+    Raises:
+        UnreadableModel: A tensor is missing or does not fit.
+    """
+    with readable(file):
+        return rosinality_files.read(file)
 
 
 def build(settings: dict[str, Any], tensors: Mapping[str, Tensor]) -> StyleGAN1Generator:
@@ -39,7 +51,7 @@ FAMILY = Family(
     name=StyleGAN1Generator.family,
     paper="Karras et al. 2019, arXiv:1812.04948",
     formats=("StyleGAN of rosinality/style-based-gan-pytorch (.model)",),
-    recognises=recognises,
+    recognises=rosinality_files.recognises,
     read=read,
     build=build,
 )

@@ -15,6 +15,7 @@ from intarsia_models.families.stylegan2 import nvidia_files, rosinality_files
 from intarsia_models.families.stylegan2.generator import StyleGAN2Generator
 from intarsia_models.families.stylegan2.settings import GeneratorSettings
 from intarsia_models.foreign_files import ForeignFile
+from intarsia_models.foreign_files.tensor_group import readable
 from intarsia_models.generators.families import Converted, Family
 
 _READERS = (nvidia_files, rosinality_files)
@@ -31,7 +32,8 @@ def read(file: ForeignFile) -> Converted:
     Raises:
         UnreadableModel: Something is missing or of an unknown kind.
     """
-    return next(reader for reader in _READERS if reader.recognises(file)).read(file)
+    with readable(file):
+        return next(reader for reader in _READERS if reader.recognises(file)).read(file)
 
 
 def build(settings: dict[str, Any], tensors: Mapping[str, Tensor]) -> StyleGAN2Generator:

@@ -39,7 +39,7 @@ class MappingNetwork(nn.Module):
         sizes = [z_dim + (w_dim if num_classes else 0), *([w_dim] * layers)]
         self.layers = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(sizes))
 
-    def forward(self, z: Tensor | None, c: Tensor | None) -> Tensor:
+    def forward(self, z: Tensor | None, c: Tensor | None = None) -> Tensor:
         """(B, w_dim) from (B, z_dim) and class weights (B, K)."""
         parts = [] if z is None else [unit_length(z)]
         if self.embed is not None:

@@ -10,26 +10,29 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from intarsia_models.errors import UnreadableModel
+from intarsia_models.families.stylegan2.layers import MappingNetwork
 from intarsia_models.families.stylegan2.settings import (
     BINOMIAL,
     DiscriminatorSettings,
     GeneratorSettings,
     convolution_name,
-    fan_scale,
     size_name,
 )
-from intarsia_models.foreign_files import ForeignFile
-from intarsia_models.generators.families import Converted
-
-LICENCE = (
-    "NVIDIA's own networks are under the NVIDIA Source Code License (research or evaluation only, "
-    "not commercial); networks that others trained are under their own terms."
+from intarsia_models.families.stylegan2.weights import (
+    LICENCE,
+    MAPPING_RATE,
+    linear,
+    mean_style,
+    scaled,
+    taps_of,
 )
-_LEARNING_RATE = 0.01
-"""Factor of mapping networks, unless the file says otherwise."""
+from intarsia_models.foreign_files import ForeignFile
+from intarsia_models.foreign_files.tensor_group import TensorGroup
+from intarsia_models.generators.families import Converted
 
 
 def recognises(file: ForeignFile) -> bool:
@@ -46,7 +49,7 @@ def read(file: ForeignFile) -> Converted:
     name = _network(file)
     if name is None:
         raise UnreadableModel(f"{file.path} holds no StyleGAN2 generator.")
-    source, kwargs = _Part(file, name), file.tree[name]["init_kwargs"]
+    source, kwargs = TensorGroup(file, f"{name}."), file.tree[name]["init_kwargs"]
     synthesis = file.tree[name]["state"]["_modules"]["synthesis"]
     blocks = synthesis["state"]["_modules"]
     sizes = sorted(int(block.removeprefix("b")) for block in blocks)
@@ -57,23 +60,29 @@ def read(file: ForeignFile) -> Converted:
     channels = tuple(source(f"synthesis.b{size}.conv1.bias").shape[0] for size in sizes)
     tensors = _mapping(source, "mapping", "generator.mapping", file.tree[name])
     tensors |= _synthesis(source, sizes)
-    tensors["generator.w_avg"] = source("mapping.w_avg")
     layers = len([key for key in tensors if re.fullmatch(r".*mapping\.layers\.\d+\.bias", key)])
+    z_dim, w_dim, classes = (int(kwargs.get(key) or 0) for key in ("z_dim", "w_dim", "c_dim"))
     notes: list[str] = []
+    if "mapping.w_avg" in source:
+        tensors["generator.w_avg"] = source("mapping.w_avg")
+    else:
+        mapping = MappingNetwork(z_dim, w_dim, layers, classes)
+        tensors["generator.w_avg"] = mean_style(mapping, tensors, z_dim, classes)
+        notes.append("The file has no mean style; it was computed from the mapping network.")
     taps = _taps(source)
     judge = None
     if "D" in file.tree:
         try:
-            judge, more = _discriminator(_Part(file, "D"), file.tree["D"], taps)
+            judge, more = _discriminator(TensorGroup(file, "D."), file.tree["D"], taps)
             tensors |= more
         except (UnreadableModel, KeyError) as error:
             notes.append(f"The discriminator was left out: {error}")
     settings = GeneratorSettings(
         channels=channels,
-        z_dim=int(kwargs["z_dim"]),
-        w_dim=int(kwargs["w_dim"]),
+        z_dim=z_dim,
+        w_dim=w_dim,
         mapping_layers=layers,
-        num_classes=int(kwargs.get("c_dim") or 0),
+        num_classes=classes,
         taps=taps,
         clamp=_clamp(blocks["b4"]["state"]["_modules"]["conv1"]),
         discriminator=judge,
@@ -81,26 +90,8 @@ def read(file: ForeignFile) -> Converted:
     return Converted(settings.to_dict(), tensors, licence=LICENCE, notes=tuple(notes))
 
 
-class _Part:
-    """The tensors of one network of the file."""
-
-    def __init__(self, file: ForeignFile, name: str) -> None:
-        self.path = file.path
-        prefix = f"{name}."
-        self.tensors = {
-            key.removeprefix(prefix): tensor
-            for key, tensor in file.tensors.items()
-            if key.startswith(prefix)
-        }
-
-    def __call__(self, name: str) -> Tensor:
-        if name not in self.tensors:
-            raise UnreadableModel(f"{self.path} has no tensor {name}.")
-        return self.tensors[name].float().clone()
-
-
 def _network(file: ForeignFile) -> str | None:
-    """ "G_ema" or "G", where it is a StyleGAN2 generator for colour pictures."""
+    """Which generator to take, G_ema or G, if it is a StyleGAN2 for colour pictures."""
     for name in ("G_ema", "G"):
         found = file.tree.get(name) if isinstance(file.tree, dict) else None
         if isinstance(found, dict) and f"{name}.synthesis.b4.const" in file.tensors:
@@ -109,62 +100,53 @@ def _network(file: ForeignFile) -> str | None:
     return None
 
 
-def _mapping(source: _Part, place: str, ours: str, network: Mapping[str, Any]) -> dict[str, Tensor]:
+def _mapping(
+    source: TensorGroup, place: str, ours: str, network: Mapping[str, Any]
+) -> dict[str, Tensor]:
     """A mapping network, its learning rate's factor made part of the weights."""
     modules = network["state"]["_modules"]["mapping"]["state"]["_modules"]
     tensors = {}
     if "embed" in modules:
-        tensors |= _linear(source, f"{place}.embed", f"{ours}.embed")
+        tensors |= linear(source, f"{place}.embed", f"{ours}.embed")
     count = 0
     while f"fc{count}" in modules:
         kwargs = modules[f"fc{count}"].get("init_kwargs", {})
-        rate = float(kwargs.get("lr_multiplier", _LEARNING_RATE))
-        tensors |= _linear(source, f"{place}.fc{count}", f"{ours}.layers.{count}", rate)
+        rate = float(kwargs.get("lr_multiplier", MAPPING_RATE))
+        tensors |= linear(source, f"{place}.fc{count}", f"{ours}.layers.{count}", rate)
         count += 1
     return tensors
 
 
-def _linear(source: _Part, place: str, ours: str, rate: float = 1.0) -> dict[str, Tensor]:
+def _convolution(source: TensorGroup, place: str, ours: str) -> dict[str, Tensor]:
     weight = source(f"{place}.weight")
-    bias = source(f"{place}.bias") * rate
-    return {
-        f"{ours}.weight": weight * (fan_scale(tuple(weight.shape)) * rate),
-        f"{ours}.bias": bias,
-    }
-
-
-def _convolution(source: _Part, place: str, ours: str) -> dict[str, Tensor]:
-    weight = source(f"{place}.weight")
-    tensors = {f"{ours}.weight": weight * fan_scale(tuple(weight.shape))}
-    if f"{place}.bias" in source.tensors:
+    tensors = {f"{ours}.weight": scaled(weight)}
+    if f"{place}.bias" in source:
         tensors[f"{ours}.bias"] = source(f"{place}.bias")
     return tensors
 
 
-def _synthesis(source: _Part, sizes: list[int]) -> dict[str, Tensor]:
+def _synthesis(source: TensorGroup, sizes: list[int]) -> dict[str, Tensor]:
     tensors = {"generator.const": source("synthesis.b4.const")[None]}
     for index in range(2 * len(sizes) - 1):
         place, ours = f"synthesis.{convolution_name(index)}", f"generator.convs.{index}"
         size = sizes[(index + 1) // 2]
         # The norm makes a factor on these weights meaningless; with it float16 does not overflow.
         tensors |= _convolution(source, place, ours)
-        tensors |= _linear(source, f"{place}.affine", f"{ours}.style")
-        has_noise = f"{place}.noise_const" in source.tensors
-        noise = (
-            source(f"{place}.noise_const") if has_noise else source("mapping.w_avg").new_zeros(1)
-        )
-        strength = source(f"{place}.noise_strength") if has_noise else noise.sum()
+        tensors |= linear(source, f"{place}.affine", f"{ours}.style")
+        has_noise = f"{place}.noise_const" in source
+        noise = source(f"{place}.noise_const") if has_noise else torch.zeros(1)
         tensors[f"{ours}.noise"] = noise.expand(size, size)[None, None].clone()
+        strength = source(f"{place}.noise_strength") if has_noise else torch.zeros(())
         tensors[f"{ours}.noise_strength"] = strength
     for level, size in enumerate(sizes):
         place, ours = f"synthesis.{size_name(size)}.torgb", f"generator.to_rgb.{level}"
         tensors |= _convolution(source, place, ours)
-        tensors |= _linear(source, f"{place}.affine", f"{ours}.style")
+        tensors |= linear(source, f"{place}.affine", f"{ours}.style")
     return tensors
 
 
 def _discriminator(
-    source: _Part, network: Mapping[str, Any], taps: tuple[float, ...]
+    source: TensorGroup, network: Mapping[str, Any], taps: tuple[float, ...]
 ) -> tuple[DiscriminatorSettings, dict[str, Tensor]]:
     modules = network["state"]["_modules"]
     sizes = sorted((int(n[1:]) for n in modules if re.fullmatch(r"b\d+", n)), reverse=True)
@@ -179,10 +161,10 @@ def _discriminator(
         tensors |= _convolution(source, f"b{size}.conv1", f"{ours}.blocks.{index}.second")
         if architecture == "resnet":
             skip = source(f"b{size}.skip.weight")
-            tensors[f"{ours}.blocks.{index}.skip"] = skip * fan_scale(tuple(skip.shape))
+            tensors[f"{ours}.blocks.{index}.skip"] = scaled(skip)
     tensors |= _convolution(source, "b4.conv", f"{ours}.last")
-    tensors |= _linear(source, "b4.fc", f"{ours}.hidden")
-    tensors |= _linear(source, "b4.out", f"{ours}.out")
+    tensors |= linear(source, "b4.fc", f"{ours}.hidden")
+    tensors |= linear(source, "b4.out", f"{ours}.out")
     channels = [tensors[f"{ours}.from_rgb.bias"].shape[0]]
     channels += [tensors[f"{ours}.blocks.{i}.second.bias"].shape[0] for i in range(len(sizes) - 1)]
     layers = 0
@@ -211,24 +193,9 @@ def _clamp(layer: Mapping[str, Any]) -> float | None:
     return None if value is None else float(value)
 
 
-def _taps(source: _Part) -> tuple[float, ...]:
+def _taps(source: TensorGroup) -> tuple[float, ...]:
     """The filter's taps, brought to whole numbers where the usual ones are meant."""
     for name, tensor in source.tensors.items():
         if name.endswith("resample_filter") and tensor.ndim == 2:
             return taps_of(tensor)
     return BINOMIAL
-
-
-def taps_of(kernel: Tensor) -> tuple[float, ...]:
-    """Taps from a stored two-dimensional filter.
-
-    Raises:
-        UnreadableModel: It is not the product of one filter along rows and columns.
-    """
-    taps = kernel.float().sum(0) / kernel.float().sum()
-    if not ((taps[:, None] * taps[None]) - kernel / kernel.sum()).abs().max() < 1e-5:
-        raise UnreadableModel("Its resampling filter is not separable.")
-    eighths = taps * sum(BINOMIAL)
-    if tuple(eighths.shape) == (4,) and (eighths.round() - eighths).abs().max() < 1e-4:
-        return tuple(float(v) for v in eighths.round())
-    return tuple(float(v) for v in taps)

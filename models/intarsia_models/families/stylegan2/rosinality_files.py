@@ -7,26 +7,29 @@ style. Written from the files' layout.
 
 from __future__ import annotations
 
-import re
-
 import torch
 from torch import Tensor
 
 from intarsia_models.errors import UnreadableModel
 from intarsia_models.families.stylegan2.layers import MappingNetwork
-from intarsia_models.families.stylegan2.nvidia_files import LICENCE, taps_of
 from intarsia_models.families.stylegan2.settings import (
     BINOMIAL,
     DiscriminatorSettings,
     GeneratorSettings,
     convolution_size,
-    fan_scale,
+)
+from intarsia_models.families.stylegan2.weights import (
+    LICENCE,
+    MAPPING_RATE,
+    linear,
+    mean_style,
+    scaled,
+    taps_of,
 )
 from intarsia_models.foreign_files import ForeignFile
+from intarsia_models.foreign_files.tensor_group import TensorGroup
 from intarsia_models.generators.families import Companion, Converted, Role
 
-_LEARNING_RATE = 0.01
-_MEAN_SAMPLES = 8192
 _GENERATORS = ("g_ema.", "g.", "")
 _DISCRIMINATORS = ("d.", "")
 
@@ -45,15 +48,16 @@ def read(file: ForeignFile) -> Converted:
     prefix = _prefix(file)
     if prefix is None:
         raise UnreadableModel(f"{file.path} holds no StyleGAN2 generator.")
-    tensors, settings, notes = _generator(_Part(file, prefix))
+    tensors, settings, notes = _generator(TensorGroup(file, prefix))
     if "latent_avg" in file.tensors:
         tensors["generator.w_avg"] = file.tensors["latent_avg"].float().reshape(-1).clone()
     else:
-        tensors["generator.w_avg"] = _mean_style(tensors, settings)
+        mapping = MappingNetwork(settings.z_dim, settings.w_dim, settings.mapping_layers, 0)
+        tensors["generator.w_avg"] = mean_style(mapping, tensors, settings.z_dim)
         notes.append("The file has no mean style; it was computed from the mapping network.")
     values = settings.to_dict()
     if "d.convs.0.0.weight" in file.tensors:
-        companion = _discriminator(_Part(file, "d."))
+        companion = _discriminator(TensorGroup(file, "d."))
         values["discriminator"] = companion.settings
         tensors |= companion.tensors
     return Converted(values, tensors, licence=LICENCE, notes=tuple(notes))
@@ -67,29 +71,8 @@ def read_companion(file: ForeignFile, role: Role, generator: Converted) -> Compa
     """
     for prefix in _DISCRIMINATORS:
         if role == "discriminator" and f"{prefix}convs.0.0.weight" in file.tensors:
-            return _discriminator(_Part(file, prefix))
+            return _discriminator(TensorGroup(file, prefix))
     raise UnreadableModel(f"{file.path} holds no {role} of a StyleGAN2.")
-
-
-class _Part:
-    """The tensors of one network of the file."""
-
-    def __init__(self, file: ForeignFile, prefix: str) -> None:
-        self.path = file.path
-        self.tensors = {
-            key.removeprefix(prefix): tensor
-            for key, tensor in file.tensors.items()
-            if key.startswith(prefix)
-        }
-
-    def __call__(self, name: str) -> Tensor:
-        if name not in self.tensors:
-            raise UnreadableModel(f"{self.path} has no tensor {name}.")
-        return self.tensors[name].float().clone()
-
-    def count(self, pattern: str) -> int:
-        """How many names fit."""
-        return sum(re.fullmatch(pattern, name) is not None for name in self.tensors)
 
 
 def _prefix(file: ForeignFile) -> str | None:
@@ -100,14 +83,14 @@ def _prefix(file: ForeignFile) -> str | None:
     return None
 
 
-def _generator(source: _Part) -> tuple[dict[str, Tensor], GeneratorSettings, list[str]]:
+def _generator(source: TensorGroup) -> tuple[dict[str, Tensor], GeneratorSettings, list[str]]:
     notes: list[str] = []
     levels = source.count(r"to_rgbs\.\d+\.bias") + 1
     tensors = {"generator.const": source("input.input")}
     layers = source.count(r"style\.\d+\.weight")
     for index in range(layers):  # style.0 is the normalization and has no tensors
-        tensors |= _linear(
-            source, f"style.{index + 1}", f"generator.mapping.layers.{index}", _LEARNING_RATE
+        tensors |= linear(
+            source, f"style.{index + 1}", f"generator.mapping.layers.{index}", MAPPING_RATE
         )
     for index in range(2 * levels - 1):
         place = "conv1" if index == 0 else f"convs.{index - 1}"
@@ -133,24 +116,16 @@ def _generator(source: _Part) -> tuple[dict[str, Tensor], GeneratorSettings, lis
     return tensors, settings, notes
 
 
-def _modulated(source: _Part, place: str, ours: str) -> dict[str, Tensor]:
+def _modulated(source: TensorGroup, place: str, ours: str) -> dict[str, Tensor]:
     weight = source(f"{place}.conv.weight")[0]
     return {
-        f"{ours}.weight": weight * fan_scale(tuple(weight.shape)),
-        **_linear(source, f"{place}.conv.modulation", f"{ours}.style"),
+        f"{ours}.weight": scaled(weight),
+        **linear(source, f"{place}.conv.modulation", f"{ours}.style"),
     }
 
 
-def _linear(source: _Part, place: str, ours: str, rate: float = 1.0) -> dict[str, Tensor]:
-    weight = source(f"{place}.weight")
-    return {
-        f"{ours}.weight": weight * (fan_scale(tuple(weight.shape)) * rate),
-        f"{ours}.bias": source(f"{place}.bias") * rate,
-    }
-
-
-def _noise(source: _Part, index: int, notes: list[str]) -> Tensor:
-    if f"noises.noise_{index}" in source.tensors:
+def _noise(source: TensorGroup, index: int, notes: list[str]) -> Tensor:
+    if f"noises.noise_{index}" in source:
         return source(f"noises.noise_{index}")
     if not notes:
         notes.append("The file has no noise maps; random ones with a fixed seed were stored.")
@@ -158,18 +133,7 @@ def _noise(source: _Part, index: int, notes: list[str]) -> Tensor:
     return torch.randn(1, 1, size, size, generator=torch.Generator().manual_seed(index))
 
 
-@torch.no_grad()
-def _mean_style(tensors: dict[str, Tensor], settings: GeneratorSettings) -> Tensor:
-    mapping = MappingNetwork(settings.z_dim, settings.w_dim, settings.mapping_layers, 0)
-    prefix = "generator.mapping."
-    own = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
-    mapping.load_state_dict(own)
-    source = torch.Generator().manual_seed(0)
-    z = torch.randn(_MEAN_SAMPLES, settings.z_dim, generator=source)
-    return mapping(z, None).mean(0)
-
-
-def _discriminator(source: _Part) -> Companion:
+def _discriminator(source: TensorGroup) -> Companion:
     ours = "discriminator"
     tensors = _layer(source, "convs.0", f"{ours}.from_rgb")
     blocks = source.count(r"convs\.\d+\.conv1\.0\.weight")
@@ -178,10 +142,10 @@ def _discriminator(source: _Part) -> Companion:
         tensors |= _layer(source, f"{place}.conv1", f"{ours}.blocks.{index}.first")
         tensors |= _layer(source, f"{place}.conv2", f"{ours}.blocks.{index}.second")
         skip = source(f"{place}.skip.1.weight")
-        tensors[f"{ours}.blocks.{index}.skip"] = skip * fan_scale(tuple(skip.shape))
+        tensors[f"{ours}.blocks.{index}.skip"] = scaled(skip)
     tensors |= _layer(source, "final_conv", f"{ours}.last")
-    tensors |= _linear(source, "final_linear.0", f"{ours}.hidden")
-    tensors |= _linear(source, "final_linear.1", f"{ours}.out")
+    tensors |= linear(source, "final_linear.0", f"{ours}.hidden")
+    tensors |= linear(source, "final_linear.1", f"{ours}.out")
     channels = [tensors[f"{ours}.from_rgb.bias"].shape[0]]
     channels += [tensors[f"{ours}.blocks.{i}.second.bias"].shape[0] for i in range(blocks)]
     hidden = tensors[f"{ours}.hidden.bias"].shape[0]
@@ -192,11 +156,11 @@ def _discriminator(source: _Part) -> Companion:
     return Companion(settings.to_dict()["discriminator"], tensors)
 
 
-def _layer(source: _Part, place: str, ours: str) -> dict[str, Tensor]:
+def _layer(source: TensorGroup, place: str, ours: str) -> dict[str, Tensor]:
     """A convolution and its bias, whose places depend on whether a blur comes first."""
-    start = 0 if f"{place}.0.weight" in source.tensors else 1
+    start = 0 if f"{place}.0.weight" in source else 1
     weight = source(f"{place}.{start}.weight")
     return {
-        f"{ours}.weight": weight * fan_scale(tuple(weight.shape)),
+        f"{ours}.weight": scaled(weight),
         f"{ours}.bias": source(f"{place}.{start + 1}.bias").reshape(-1),
     }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -102,8 +101,3 @@ def convolution_name(index: int) -> str:
 def size_name(size: int) -> str:
     """Name of the block of a size."""
     return f"b{size}"
-
-
-def fan_scale(shape: tuple[int, ...]) -> float:
-    """1 / sqrt(fan in) of a weight (O, I, ...), the equalized learning rate's factor."""
-    return 1.0 / math.sqrt(math.prod(shape[1:]))

@@ -145,21 +145,21 @@ def find_class(model: LoadedModel, wanted: str) -> int:
 
     Args:
         model: Whose classes.
-        wanted: A label, whatever its case; one of several names that a label gives (``"tench, Tinca
+        wanted: A label, whatever its case (``_`` counts as a space); one of several names that a label gives (``"tench, Tinca
             tinca"``); a number; or the beginning of exactly one label.
 
     Raises:
         InvalidRequest: There is no such class, or several; the message names the nearest.
     """
-    generator, text = model.generator, wanted.strip().casefold()
+    generator, text = model.generator, _plain(wanted)
     if generator.num_classes == 0:
         raise InvalidRequest(
             f"The model {model.title!r} has no classes, yet the class {wanted!r} was asked for.",
             value=wanted,
             remedy="Leave the class empty, or choose a model with classes.",
         )
-    names = [label.casefold() for label in generator.labels]
-    parts = [[part.strip() for part in name.split(",")] for name in names]
+    names = [_plain(label) for label in generator.labels]
+    parts = [[_plain(part) for part in label.split(",")] for label in generator.labels]
     for found in (
         [index for index, name in enumerate(names) if name == text],
         [index for index, part in enumerate(parts) if text in part],
@@ -281,6 +281,11 @@ def _check_capability(model: LoadedModel, capability: str) -> None:
         )
 
 
+def _plain(name: str) -> str:
+    """A name as it is compared."""
+    return " ".join(name.replace("_", " ").casefold().split())
+
+
 def _number(text: str, count: int) -> list[int]:
     return [int(text)] if text.isascii() and text.isdecimal() and int(text) < count else []
 
@@ -289,7 +294,7 @@ def _nearest(generator: Generator, text: str) -> str:
     labels = generator.labels
     if not labels:
         return f"Its classes have no names; give a number from 0 to {generator.num_classes - 1}."
-    by_name = {label.casefold(): label for label in labels}
+    by_name = {_plain(label): label for label in labels}
     near = [by_name[name] for name in difflib.get_close_matches(text, by_name, SHOWN_NAMES, 0.5)]
     if near:
         return f"The nearest are: {', '.join(near)}."

@@ -36,7 +36,7 @@ SPEED = "projection"
 LEAST_LEARNT_STEPS = 50
 """Shorter searches say nothing about this machine's speed."""
 PREVIEW_EVERY_S = 0.5
-GOOD_FIT, FAIR_FIT = 0.85, 0.6
+GOOD_FIT, FAIR_FIT = 0.8, 0.5
 SEARCHING = "Finding the picture in the model"
 
 

@@ -35,7 +35,8 @@ OPERATION = Operation(
     "For tests.",
     (
         Input("picture", "picture", "Picture", "A picture."),
-        Input("element", "element", "Element", "An element.", required=False),
+        Input("element", "element", "Element", "An element."),
+        Input("piece", "element", "Piece", "Says where something goes.", required=False),
     ),
     (),
 )
@@ -87,6 +88,19 @@ def test_the_element_lies_between_picture_and_result(tmp_path: Path) -> None:
     assert out[0, 0].tolist() == [1, 2, 3, 255]
     assert out[0, 1].tolist() == [9, 9, 9, 255]
     assert np.array_equal(out[1:], picture[1:])
+
+
+def test_an_optional_element_is_no_part_of_the_picture(tmp_path: Path) -> None:
+    picture, nothing = opaque(4, 4), np.zeros((4, 4, 4), np.uint8)
+    sources = [
+        source(save_png(tmp_path / "p.png", picture)),
+        source(save_png(tmp_path / "e.png", opaque(2, 2, 9)), name="piece"),
+    ]
+
+    written(tmp_path / "o.png", sources, result_of(nothing))
+
+    out = pictures.decode((tmp_path / "o.png").read_bytes()).array
+    assert np.array_equal(out, picture)
 
 
 def test_16_bit_pictures_stay_16_bit_and_exact(tmp_path: Path) -> None:

@@ -166,6 +166,8 @@ class _Scene:
     def __init__(self, operation: Operation, sources: Sequence[Source], result: Result) -> None:
         self._picture = _by_role(operation, sources, "picture")
         self._element = _by_role(operation, sources, "element")
+        # an optional element only says where something goes; it is not part of the picture
+        self._pasted = _by_role(operation, sources, "element", required=True)
         self._base = self._picture or (sources[0] if sources else None)
         self._text = recipes.to_text(result.recipe)
         self.notes: list[str] = []
@@ -175,7 +177,7 @@ class _Scene:
     def png(self, layers_only: bool) -> bytes:
         layers = list(self._results)
         if not layers_only:
-            shown = [s for s in (self._element, self._picture) if s is not None]
+            shown = [s for s in (self._pasted, self._picture) if s is not None]
             layers += [self._input_layer(source) for source in shown]
         width, height = self._size()
         dtype = "uint8"
@@ -206,8 +208,8 @@ class _Scene:
         if self._missing(original):
             stored = original.merged if original.merged is not None else self._picture.array
             layers.insert(0 if anchor is None else len(layers), Layer("Flat picture", array=stored))
-        if self._element is not None and self._element.document is not original:
-            layers.insert(0, self._input_layer(self._element))
+        if self._pasted is not None and self._pasted.document is not original:
+            layers.insert(0, self._input_layer(self._pasted))
         return layers if anchor is not None else [*self._results, *layers]
 
     def _missing(self, original: Document) -> bool:
@@ -260,9 +262,12 @@ class _Scene:
         return array if profile is None else profile.from_srgb(array)
 
 
-def _by_role(operation: Operation, sources: Sequence[Source], role: str) -> Source | None:
+def _by_role(
+    operation: Operation, sources: Sequence[Source], role: str, *, required: bool = False
+) -> Source | None:
     for source in sources:
-        if operation.input(source.wish.input).role == role:
+        item = operation.input(source.wish.input)
+        if item.role == role and item.required >= required:
             return source
     return None
 

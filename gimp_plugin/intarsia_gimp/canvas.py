@@ -12,7 +12,7 @@ from typing import Any, Mapping, Sequence, Tuple
 from gi.repository import Gimp
 
 from intarsia_client.errors import InvalidRequest
-from intarsia_client.schema import Input, Operation
+from intarsia_client.schema import COLOR_LABELS, Input, Operation
 from intarsia_gimp import inputs, tags
 from intarsia_gimp.texts import size_text, tr
 
@@ -37,7 +37,7 @@ class Source:
     """`LAYER` … `TAG`."""
     rectangle: Rectangle
     name: str
-    """As the engine is told: the layer's name, the tag."""
+    """As the engine is told: the layer's name, the tag, the layer that the area belongs to."""
     items: tuple[Any, ...] = ()
     """The layer, mask or channel; the layers with the tag."""
     is_mark: bool = False
@@ -220,14 +220,22 @@ class _Finder:
         return [Source(item.name, SELECTION, area, tr("Selection"))]
 
     def _tags(self, item: Input) -> list[Source]:
-        """The tags' areas; a layer that another input is filled from is none."""
-        taken = {
-            layer.get_id()
+        """The tags' areas; a layer that another input is filled from is none.
+
+        An area whose tag a chosen layer has, too, is that layer's and gets its name, unless the
+        tag stands for a class.
+        """
+        chosen = [
+            layer
             for other in self.operation.inputs
             if inputs.takes_layers(other)
             for source in self._layers(other)
             for layer in source.items
-        }
+        ]
+        taken = {layer.get_id() for layer in chosen}
+        owners = {tags.tag_of(layer): layer.get_name() for layer in chosen}
+        if inputs.is_bound(item, self.operation):
+            owners = {}
         text = self.picks.get(item.name, inputs.TAGS)
         wanted = {word.strip() for word in text.split(",")}
         sources = []
@@ -235,7 +243,8 @@ class _Finder:
             layers = [layer for layer in layers if layer.get_id() not in taken]
             place = _inside([rectangle_of(layer) for layer in layers], self._canvas())
             if place is not None and (text == inputs.TAGS or tag in wanted):
-                sources.append(Source(item.name, TAG, place, tag, tuple(layers), is_mark=True))
+                name = owners.get(tag, tag)
+                sources.append(Source(item.name, TAG, place, name, tuple(layers), is_mark=True))
         return sources
 
 
@@ -292,9 +301,9 @@ def _words(source: Source, item: Input, operation: Operation) -> str:
     size = size_text(source.rectangle[2], source.rectangle[3])
     if source.kind == SELECTION:
         return tr("selection %s") % size
-    if source.kind == TAG:
+    if source.kind == TAG and source.name in COLOR_LABELS:
         return tr("area %s %s") % (tags.name_of(source.name).lower(), size)
-    if source.kind == COVERAGE:
+    if source.kind in (TAG, COVERAGE):
         return tr("area “%s” %s") % (source.name, size)
     if source.kind == BELOW:
         return tr("picture below %s") % size

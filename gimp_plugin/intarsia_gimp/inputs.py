@@ -56,12 +56,16 @@ def chosen_inputs(operation: Operation) -> list[Input]:
 
     Areas that a parameter gives classes to have none: those with a class are taken.
     """
-    bound = {p.input for p in operation.parameters if isinstance(p, ClassBinding)}
     return [
         item
         for item in operation.inputs
-        if takes_layers(item) or (item.role == "area" and item.name not in bound)
+        if takes_layers(item) or (item.role == "area" and not is_bound(item, operation))
     ]
+
+
+def is_bound(item: Input, operation: Operation) -> bool:
+    """Whether a parameter gives a class to each of these areas by its name."""
+    return any(isinstance(p, ClassBinding) and p.input == item.name for p in operation.parameters)
 
 
 def default_of(item: Input) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -146,6 +147,20 @@ def test_areas_that_get_no_class_are_chosen_by_an_argument(text: str, wanted: li
     assert procedure.arguments["areas"][3] == "none", "tags may be there for other reasons"
     sources = canvas.find_sources(image, [layers["Back"]], UNBOUND, {"areas": text})
     assert [source.name for source in sources.of("areas")] == wanted
+
+
+def test_an_area_with_the_tag_of_a_reference_is_that_reference_s() -> None:
+    image, layers = _scene()
+    cat = made.layer(image, "Cat", RED, (2, 2))
+    cat.color_tag = Tag.BLUE
+    picks = {"references": "Cat"}
+    free = dataclasses.replace(made.COLLAGE, parameters=())
+    sources = canvas.find_sources(image, [layers["Back"]], free, picks)
+    assert [source.name for source in sources.of("areas")] == ["Cat", "purple"]
+    assert sources.of("areas")[0].items == (layers["Sea"],)
+    assert canvas.describe(sources, free).endswith("area “Cat” 2 × 2, area violet 3 × 1")
+    bound = canvas.find_sources(image, [layers["Back"]], made.COLLAGE, picks)
+    assert [source.name for source in bound.of("areas")] == ["blue", "purple"]
 
 
 # --- what an image remembers ----------------------------------------------------------------------

@@ -5,6 +5,7 @@ It draws a `Session` and says what was pressed; what that means for the document
 
 from __future__ import annotations
 
+import time
 from typing import Any, Mapping
 
 from intarsia_client.schema import Operation
@@ -19,6 +20,8 @@ from intarsia_krita.texts import tr
 from intarsia_krita.views import HintView, MissingView, ProblemView, WorkView
 
 WIDTH = 240
+_FOLLOW_S = 2.0
+"""How long the panel keeps to what is new while its parts still grow."""
 _DOTS = {"running": "#4a9c5d", "off": "#8a8a8a", "missing": "#c79a3a", "trouble": "#c0504d"}
 
 
@@ -65,6 +68,7 @@ class Panel(QtWidgets.QWidget):
         self._scroll_soon.setSingleShot(True)
         self._scroll_soon.setInterval(50)
         self._scroll_soon.timeout.connect(self._scroll_to_news)
+        self._follow_until = 0.0
         self._build()
         self._make_shortcuts()
 
@@ -87,6 +91,7 @@ class Panel(QtWidgets.QWidget):
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(inside)
         scroll.setMinimumWidth(WIDTH)
+        scroll.verticalScrollBar().rangeChanged.connect(lambda low, high: self._follow_news())
         self._scroll = scroll
         rows = column(self)
         rows.setSpacing(0)
@@ -182,6 +187,12 @@ class Panel(QtWidgets.QWidget):
         self._news = news
         if fresh:
             self._to_show = fresh[-1]
+            self._follow_until = time.monotonic() + _FOLLOW_S
+            self._scroll_soon.start()
+
+    def _follow_news(self) -> None:
+        """Sentences that wrap get their heights only after the first drawing."""
+        if time.monotonic() < self._follow_until:
             self._scroll_soon.start()
 
     def _scroll_to_news(self) -> None:

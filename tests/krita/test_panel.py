@@ -140,6 +140,14 @@ def test_a_new_picture_stays_the_active_layer_after_a_run_that_read_no_layer(
     assert restored == ["Blended"]
 
 
+def test_the_buttons_of_a_new_result_are_scrolled_to(docker: Any) -> None:
+    docker.resize(240, 500)
+    layer, notes = ResultLayer("B", 2, 2, 4, RED_PIXELS), ("A note of many words. " * 12,)
+    send(docker, "finished", run(docker), Result((layer,), {}, notes=notes))
+    button = part(docker, "intarsia_discard")
+    wait_until(lambda: button.visibleRegion().boundingRect().height() == button.height())
+
+
 def test_the_result_of_a_closed_picture_stays_in_the_engine(
     docker: Any, document: krita.Document
 ) -> None:

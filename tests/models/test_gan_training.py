@@ -328,7 +328,7 @@ def test_the_auxiliary_loss_is_that_of_the_formula(generator: Generator) -> None
 
     encoder = encoder_training("draft", width=4, batch=4, iterations=2, precision="float32")
     train_encoder(generator, pictures(), encoder)
-    settings = auxiliary_training("draft", hidden=8, extended_dim=12, batch=3, iterations=1)
+    settings = auxiliary_training("draft", hidden=8, extended_dim=12, batch=3, iterations=2)
     target = prepare_target(generator, pictures(), 0.0)
     loop = AuxiliaryLoop(target, settings, seed=0, devices=Devices())
     batch = loop.drawn()
@@ -353,13 +353,27 @@ def test_the_auxiliary_loss_is_that_of_the_formula(generator: Generator) -> None
 def test_auxiliary_networks_are_trained_and_attached(generator: Generator) -> None:
     encoder = encoder_training("draft", width=4, batch=4, iterations=2, precision="float32")
     train_encoder(generator, pictures(), encoder)
-    settings = auxiliary_training("draft", hidden=8, extended_dim=12, batch=3, iterations=40)
+    settings = auxiliary_training(
+        "draft", hidden=8, extended_dim=12, batch=3, iterations=40, warm_up=0
+    )
     found = train_auxiliary(generator, pictures(), settings)
     cycles = [losses["cycle"] for _, losses in found.history]
     assert cycles[-1] < cycles[0]
     auxiliary = generator.auxiliary
     assert auxiliary is not None
     assert auxiliary(torch.zeros(2, 8)).shape == (2, 8)
+
+
+def test_a_warm_up_teaches_b_to_undo_a_alone(generator: Generator) -> None:
+    encoder = encoder_training("draft", width=4, batch=4, iterations=2, precision="float32")
+    train_encoder(generator, pictures(), encoder)
+    settings = auxiliary_training(
+        "draft", hidden=16, extended_dim=24, batch=3, iterations=61, warm_up=60
+    )
+    history = train_auxiliary(generator, pictures(), settings).history
+    assert set(history[0][1]) == {"cycle"}
+    assert history[3][1]["cycle"] < 0.6 * history[0][1]["cycle"]
+    assert set(history[-1][1]) == {"loss_before", "loss_after", "cycle"}
 
 
 def test_auxiliary_networks_resume_as_if_nothing_had_happened(
@@ -370,7 +384,7 @@ def test_auxiliary_networks_resume_as_if_nothing_had_happened(
 
     def run(folder: Path, iterations: int) -> torch.nn.Module:
         settings = auxiliary_training(
-            "draft", hidden=8, extended_dim=12, batch=3, iterations=iterations
+            "draft", hidden=8, extended_dim=12, batch=3, iterations=iterations, warm_up=1
         )
         train_auxiliary(generator, pictures(), settings, checkpoint_folder=folder)
         assert generator.auxiliary is not None

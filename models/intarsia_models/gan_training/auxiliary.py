@@ -7,6 +7,7 @@ minimised, through the inner steps.
 Source: Suzuki et al. 2018, arXiv:1811.10153, eq. 5-6, and its public code: T = 2 steps of AdaGrad
 (Adam was found unstable here) with a fixed rate of 2e-4, weights 20, 2, 1, a pixel term of 0.05,
 and 100 times the mean squared error between z and B(A(z)); losses are summed over the batch.
+Deviation: a short training may begin with the last term alone.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ from intarsia_models.gan_training.reconstruction import (
 from intarsia_models.gan_training.settings import AuxiliaryTraining
 from intarsia_models.generators.generator import Generator
 
+WARM_UP_BATCH = 64
 ACCUMULATOR = 1e-8
 """AdaGrad's sum of squares before the first step."""
 
@@ -158,11 +160,14 @@ class AuxiliaryLoop(ReconstructionLoop):
         self.weights = list(self.auxiliary.parameters())
         betas = (settings.beta1, settings.beta2)
         self.optimizers = {
-            "auxiliary": adam(self.weights, settings.rate, *betas, settings.weight_decay)
+            "auxiliary": adam(self.weights, settings.rate, *betas, settings.weight_decay),
+            "warm_up": adam(self.weights, settings.warm_up_rate, 0.9, 0.99),
         }
 
     def iterate(self) -> dict[str, Tensor]:
         """One outer step on one batch."""
+        if self.iteration < self.settings.warm_up:
+            return self._warm_up()
         settings, batch = self.settings, self.drawn()
         with torch.no_grad():
             z = self.encoder(batch.x, batch.y)
@@ -183,6 +188,17 @@ class AuxiliaryLoop(ReconstructionLoop):
             "loss_after": inner.losses[-1].detach() / count,
             "cycle": cycle.detach() / count,
         }
+
+    def _warm_up(self) -> dict[str, Tensor]:
+        batch = self.batches.draw(WARM_UP_BATCH, self.source)
+        with torch.no_grad():
+            z = self.encoder(batch.x, batch.y)
+        cycle = F.mse_loss(self.auxiliary(z), z)
+        self.optimizers["warm_up"].zero_grad(set_to_none=True)
+        cycle.backward()
+        self.step("warm_up", self.weights)
+        self.tick()
+        return {"cycle": cycle.detach()}
 
     def inner(self, batch: Batch, zeta: Tensor, *, differentiable: bool = True) -> InnerSteps:
         """The inner loop on a batch."""

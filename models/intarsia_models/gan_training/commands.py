@@ -19,7 +19,7 @@ from intarsia_models.gan_training.auxiliary import train_auxiliary
 from intarsia_models.gan_training.batches import stored_size
 from intarsia_models.gan_training.devices import Devices
 from intarsia_models.gan_training.encoder import TrainedNetwork, train_encoder
-from intarsia_models.gan_training.loop import TrainingProgress
+from intarsia_models.gan_training.loop import OnProgress, TrainingProgress
 from intarsia_models.gan_training.packs import PackFacts, write_examples, write_pack
 from intarsia_models.gan_training.pictures import PictureSet, class_counts, read_pictures
 from intarsia_models.gan_training.reports import TrainingReport, both, write_curves
@@ -188,13 +188,13 @@ def command_line(arguments: Sequence[str], module: str = "intarsia_models.gan_tr
 
 def _train_gan(order: Order, resolution: int, devices: Devices) -> TrainedGAN:
     settings = changed(gan_settings(order.quality, resolution), order.changes)
-    with TrainingReport(order.out) as report:
+    with _report(order.out, devices) as follow:
         return train_gan(
             order.pictures(stored_size(resolution, settings.crop)),
             settings,
             seed=order.seed,
             device=devices,
-            on_progress=both(report.follow, say),
+            on_progress=follow,
             checkpoint_folder=order.out / "checkpoints",
             on_notice=click.echo,
         )
@@ -210,17 +210,27 @@ def _train_companion(
     )
     settings: Any = changed(make(order.quality), changes)
     folder = order.out / network
-    with TrainingReport(folder) as report:
+    with _report(folder, devices) as follow:
         return train(
             generator,
             order.pictures(stored_size(generator.resolution, settings.crop)),
             settings,
             seed=order.seed,
             device=devices,
-            on_progress=both(report.follow, say),
+            on_progress=follow,
             checkpoint_folder=folder / "checkpoints",
             on_notice=click.echo,
         )
+
+
+@contextmanager
+def _report(folder: Path, devices: Devices) -> Iterator[OnProgress | None]:
+    """What one process of all follows the training with."""
+    if devices.rank:
+        yield None
+        return
+    with TrainingReport(folder) as report:
+        yield both(report.follow, say)
 
 
 @contextmanager

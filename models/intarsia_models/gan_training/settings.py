@@ -136,6 +136,10 @@ class AuxiliaryTraining:
     """Numbers in zeta; the public code's 10,000."""
     batch: int = 8
     iterations: int = 1_500
+    warm_up: int = 0
+    """How many of the iterations only teach B to undo A, on larger batches; they cost next to
+    nothing, and a short training begins where a long one is soon."""
+    warm_up_rate: float = 1e-3
     rate: float = 5e-5
     beta1: float = 0.0
     beta2: float = 0.9
@@ -235,8 +239,12 @@ def auxiliary_training(quality: Quality = "normal", **changes: Any) -> Auxiliary
     """Settings of a quality; see `gan_settings`."""
     _among("quality", quality, QUALITIES)
     iterations = {"draft": 500, "normal": 4_000, "fine": 75_000}[quality]
+    warm_up = {"draft": 200, "normal": 1_000, "fine": 0}[quality]
     sizes = {"draft": (256, 1024), "normal": (512, 2048), "fine": (1000, 10_000)}[quality]
-    made = AuxiliaryTraining(hidden=sizes[0], extended_dim=sizes[1], iterations=iterations)
+    warm_up = min(warm_up, int(changes.get("iterations", iterations)) // 2)
+    made = AuxiliaryTraining(
+        hidden=sizes[0], extended_dim=sizes[1], iterations=iterations, warm_up=warm_up
+    )
     return replace(made, **changes)
 
 

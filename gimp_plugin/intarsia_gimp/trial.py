@@ -105,9 +105,9 @@ class Trial:
 
 
 def facts_of(result: Result) -> list[str]:
-    """A result's notes, and how well the model could repeat the picture."""
+    """A result's notes, and how well the model could repeat the picture if no note says so."""
     lines = [tr(note) for note in result.notes]
     fit = result.metrics.get("fit")
-    if fit is not None:
+    if fit is not None and not any("(fit" in note for note in lines):
         lines.insert(0, tr("Fit of the model to the picture: %d %%.") % round(100 * fit))
     return lines

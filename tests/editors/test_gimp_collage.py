@@ -211,10 +211,11 @@ def _letter(operation: str, parameter: str) -> str:
     return mnemonic_of(nicks_of(catalog.operation(operation))[parameter])
 
 
-def _class(gimp: session.Gimp, start: str) -> str:
-    """A class of the best model, the one that ships."""
+def _class(gimp: session.Gimp, *starts: str) -> str:
+    """A class of the best model, the one that ships: the first that begins like one of these."""
     with Client.connect(start=False, home_folder=gimp.engine_home) as client:
-        return next(label for label in client.labels() if label.startswith(start))
+        labels = client.labels()
+    return next(label for start in starts for label in labels if label.startswith(start))
 
 
 def _apples(gimp: session.Gimp) -> Path:
@@ -222,7 +223,7 @@ def _apples(gimp: session.Gimp) -> Path:
     layered, saved = gimp.folder / "apples.ora", gimp.folder / "apples.xcf"
     layered.write_bytes((PICTURES / layered.name).read_bytes())
     tagged = {"blue": "Blue areas", "yellow": "Yellow areas"}
-    classes = {"blue": _class(gimp, "lime"), "yellow": _class(gimp, "lemon")}
+    classes = {"blue": _class(gimp, "orange", "lime"), "yellow": _class(gimp, "tomato", "plum")}
     gimp.play(
         "prepare_tags",
         PICTURE=str(layered),

@@ -209,6 +209,8 @@ def test_notes_and_the_fit_are_told() -> None:
     image, place = _scene()
     result = dataclasses.replace(_result(), notes=("Made smaller.",), metrics={"fit": 0.873})
     assert facts_of(result) == ["Fit of the model to the picture: 87 %.", "Made smaller."]
+    told = dataclasses.replace(result, notes=("It holds this picture roughly (fit 87%).",))
+    assert facts_of(told) == ["It holds this picture roughly (fit 87%)."], "once is enough"
     text = Trial(made.COLLAGE, place, result, VALUES).text()
     assert "Keep the new layer?" in text and "Move “Amount”" in text and "87 %" in text
     image.delete()

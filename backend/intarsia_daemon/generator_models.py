@@ -145,8 +145,8 @@ def find_class(model: LoadedModel, wanted: str) -> int:
 
     Args:
         model: Whose classes.
-        wanted: A label, whatever its case (``_`` counts as a space); one of several names that a label gives (``"tench, Tinca
-            tinca"``); a number; or the beginning of exactly one label.
+        wanted: A label, whatever its case (``_`` counts as a space); one of several names that a
+            label gives (``"tench, Tinca tinca"``); a number; or the beginning of exactly one label.
 
     Raises:
         InvalidRequest: There is no such class, or several; the message names the nearest.

@@ -265,7 +265,7 @@ class ChangedPicture:
         """
         self._crop = crop
         self._blending = blending
-        self._reconstruction = reconstruction.detach().float().cpu()
+        self._reconstruction = _in_range(reconstruction)
         self._part = blending.window.picture(crop.picture)
         self._base = picture_tensor(self._part)
         self._everywhere = bool((blending.weight == 1).all())
@@ -299,7 +299,7 @@ class ChangedPicture:
     def _mixed(self, edited: Tensor, tick: Callable[[], None] | None) -> Tensor:
         """(1, 3, h, w) in [-1, 1]: the window after the edit."""
         blending, base = self._blending, self._base
-        small = edited.detach().float().cpu()
+        small = _in_range(edited)
         if blending.detail == "model":
             changed = self._crop.enlarged(small, blending.window)
         else:
@@ -310,6 +310,11 @@ class ChangedPicture:
         if blending.edge == "poisson" and bool(inside.any()):
             return poisson_blend(changed, base, inside.float(), tick=tick).clamp(-1, 1)
         return changed if self._everywhere else torch.lerp(base, changed, blending.weight)
+
+
+def _in_range(picture: Tensor) -> Tensor:
+    """On the CPU, cut to what can be shown: some generators go beyond, which no layer can."""
+    return picture.detach().float().cpu().clamp(-1, 1)
 
 
 def _spread(coverage: np.ndarray, reach: float) -> np.ndarray:

@@ -161,6 +161,15 @@ def test_as_the_model_paints_shows_the_models_pixels() -> None:
     assert np.unique(layer.array[..., :3]).tolist() == [191]
 
 
+def test_what_a_model_paints_beyond_white_counts_as_white() -> None:
+    picture = Picture(np.full((16, 16, 4), 255, np.uint8))
+    crop = whole_crop(picture, 16)
+    blending = blending_of(crop, None, softness=0, edge="soft", detail="difference")
+    before, after = torch.full((1, 3, 16, 16), 3.0), torch.full((1, 3, 16, 16), 0.5)
+    layer = ChangedPicture(crop, blending, before).layer("changed", after)
+    assert np.unique(layer.array[..., :3]).tolist() == [191]
+
+
 def test_the_pictures_alpha_stays() -> None:
     picture = _picture(32, 32)
     picture.array[:, 20:, 3] = 90

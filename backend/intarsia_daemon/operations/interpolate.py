@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import MAX_SEED, Choice, ClassName, Input, Option, Whole
 from intarsia_daemon import collage_parameters as shared
 from intarsia_daemon.contact_sheets import contact_sheet
@@ -125,6 +124,8 @@ def interpolate(
             _end(loaded, context, projecting, picture, class_name, context.seed),
             _end(loaded, context, projecting, reference, other_class, other_seed),
         ]
+        if len({end.latent.w_plus is None for end in ends}) == 2:
+            ends = [_with_styles(loaded, end) for end in ends]
         positions = [index / (count - 1) for index in range(count)]
         if output == "slider":
             positions = sorted({*positions, amount})
@@ -186,6 +187,17 @@ def _end(
     return _End(held.latent, name, square, held.notes)
 
 
+@torch.inference_mode()
+def _with_styles(model: LoadedModel, end: _End) -> _End:
+    """The same end by its styles, where the other one is known by nothing else."""
+    if end.latent.w_plus is not None:
+        return end
+    generator = model.generator
+    styles = generator.encode_latent(**end.latent.arguments(str(model.device))).w_plus
+    latent = replace(end.latent, z=None, w_plus=styles.detach().float().cpu(), truncation_psi=1.0)
+    return replace(end, latent=latent)
+
+
 def _between(
     generator: Generator, one: Latent, other: Latent, position: float, path: str
 ) -> Latent:
@@ -199,12 +211,7 @@ def _between(
         return Latent(
             mix(one.z, other.z, torch.tensor(position)), y, truncation_psi=psi, generated=True
         )
-    if one.w_plus is None or other.w_plus is None:
-        raise InvalidRequest(
-            "One end is held by its styles and the other by its latent; there is no way between.",
-            value=None,
-            remedy="Give both pictures, or search both in the plain latent.",
-        )
+    assert one.w_plus is not None and other.w_plus is not None
     return Latent(None, y, torch.lerp(one.w_plus, other.w_plus, position), generated=True)
 
 

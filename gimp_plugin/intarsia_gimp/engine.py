@@ -31,13 +31,15 @@ def lines_of(state: dict[str, Any]) -> list[str]:
     running = sum(job.get("state") == "running" for job in jobs)
     waiting = sum(job.get("state") in ("queued", "paused") for job in jobs)
     ready = sum(job.get("state") == "finished" for job in listed(jobs))
-    size = megabytes(sum(int(model.get("bytes") or 0) for model in models))
+    own = [model for model in models if not model.get("shipped")]
+    size = megabytes(sum(int(model.get("bytes") or 0) for model in own))
     return [
         tr("The engine is running: version %s, computing on %s.")
         % (welcome.get("version"), welcome.get("device")),
         tr("Jobs: %d running, %d waiting, %d finished and not yet in an image.")
         % (running, waiting, ready),
-        tr("Models learnt from pictures: %d, %s on disk.") % (len(models), size),
+        tr("Models: %d of your own, %s on disk, and %d that came with Intarsia.")
+        % (len(own), size, len(models) - len(own)),
     ]
 
 

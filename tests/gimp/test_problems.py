@@ -135,6 +135,17 @@ def test_bytes_are_told_in_megabytes_and_gigabytes() -> None:
     assert engine.megabytes(84_400_000) == "84 MB" and engine.megabytes(1_240_000_000) == "1.2 GB"
 
 
+def test_the_engine_s_state_tells_own_models_from_those_that_came_along() -> None:
+    models = [{"bytes": 84_000_000}, {"bytes": 9_000_000, "shipped": True}]
+    jobs_now = [{"state": "running"}, {"state": "paused"}, {"state": "finished", "job": "a"}]
+    state = {"welcome": {"version": "1.0", "device": "cpu"}, "jobs": jobs_now, "models": models}
+    assert engine.lines_of(state) == [
+        "The engine is running: version 1.0, computing on cpu.",
+        "Jobs: 1 running, 1 waiting, 1 finished and not yet in an image.",
+        "Models: 1 of your own, 84 MB on disk, and 1 that came with Intarsia.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("dtype", "data"),
     [

@@ -304,6 +304,7 @@ class IntarsiaDocker(DockWidget):
         """Once for each engine, and after each job: a training makes a model."""
         if running and not self._knows_models:
             self.jobs.ask_models()
+            self._settle.start()  # now it can say how long a run takes
         self._knows_models = running
 
     def _insert(self, work: Work, result: Result) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, Collection, Mapping
 
 from intarsia_client import wording
 from intarsia_client.errors import EngineError
-from intarsia_client.schema import Operation, Progress, Result, ResultLayer, Scalar
+from intarsia_client.schema import ModelRef, Operation, Progress, Result, ResultLayer, Scalar
 from intarsia_krita.jobs import EngineStatus, Event
 from intarsia_krita.texts import quoted, tr
 
@@ -272,6 +272,8 @@ def expected_time(operation: Operation, estimate: Mapping[str, Any] | None) -> s
         if not any(wanted.required for wanted in operation.inputs):
             return tr("Learning takes minutes or more.")
         return tr("Learns this picture first, unless it did before: minutes or more.")
+    if any(isinstance(parameter, ModelRef) for parameter in operation.parameters):
+        return tr("How long it takes is known once the engine runs.")
     return tr("Takes a moment.")
 
 

@@ -79,6 +79,12 @@ def test_with_an_engine_its_own_models_are_offered_too_and_the_choice_stays(chan
     assert len(changing.jobs.named("ask_models")) == 1  # once for each engine
 
 
+def test_an_engine_that_has_started_is_asked_how_long_a_run_takes(changing: Any) -> None:
+    changing._settle.stop()
+    send(changing, "status", value=EngineStatus("running"))
+    assert changing._settle.isActive()
+
+
 def test_after_a_job_the_models_are_asked_for_again(changing: Any) -> None:
     send(changing, "status", value=EngineStatus("running"))
     job = run(changing)

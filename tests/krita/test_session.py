@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from intarsia_client.errors import EngineUnreachable, JobFailed
-from intarsia_client.schema import Input, Operation, Progress, Result, Scalar
+from intarsia_client.schema import Input, ModelRef, Operation, Progress, Result, Scalar
 from intarsia_krita.jobs import EngineStatus, Event
 from intarsia_krita.session import (
     Outcome,
@@ -163,6 +163,8 @@ def test_the_expected_time_comes_from_the_engine_or_else_from_the_declaration() 
     assert "Learns this picture first" in expected_time(HARMONIZE, None)
     assert expected_time(LEARN, None) == "Learning takes minutes or more."
     assert expected_time(BLEND, None) == "Takes a moment."
+    generate = Operation("g", "G", "G", "", (), (ModelRef("model", "Model", "Which."),))
+    assert "once the engine runs" in expected_time(generate, None)
 
 
 def test_a_job_that_reads_no_layer_is_called_by_its_document_and_operation() -> None:

@@ -133,7 +133,7 @@ def bytes_of(generator: Generator) -> int:
 
 
 def _load(folder: Path, device: str) -> tuple[Generator, str]:
-    generator = load_generator(folder, device=device)
+    generator = load_generator(folder, device=device, half=device.startswith("cuda"))
     return generator, fingerprint(generator)
 
 

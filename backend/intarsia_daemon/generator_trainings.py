@@ -15,6 +15,7 @@ from torch import Tensor
 from intarsia_client.errors import IntarsiaError, InvalidRequest
 from intarsia_client.schema import Choice, Folder, ModelRef, Option, Text, Whole
 from intarsia_daemon.context import Context, Estimate
+from intarsia_daemon.generator_import import TASK
 from intarsia_daemon.generator_models import chosen_model
 from intarsia_daemon.model_card import Card
 from intarsia_daemon.model_store import THUMBNAIL
@@ -37,7 +38,6 @@ from intarsia_models.generators.loading import load_generator, save_generator
 
 SPEED = "gan_training"
 """Under which the machine learns how fast it trains generators."""
-TASK = "generator"
 PREVIEW_EVERY_S = 10.0
 CHECKPOINT_EVERY_S = 120.0
 LEAST_LEARNT_S = 60.0

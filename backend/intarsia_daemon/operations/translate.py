@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
@@ -54,7 +53,7 @@ def estimate(
             ),
             default="sheet",
         ),
-        *(item if item is not shared.DETAIL else replace(item) for item in shared.PLACING),
+        *shared.PLACING,
         shared.SOURCE_CLASS,
         *shared.SEARCH,
     ),

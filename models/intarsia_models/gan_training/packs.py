@@ -130,7 +130,7 @@ def _write_card(
     seconds = sum(float(card.get("training_seconds", 0)) for card in facts.trainings.values())
     card = {
         "family": generator.family,
-        "task": "generation",
+        "task": "generator",
         "title": facts.title,
         "operation": "train_gan",
         "source_hash": facts.trainings.get("generator", {}).get("pictures_sha256", ""),

@@ -58,7 +58,9 @@ class ClassName:
     model: str = "model"
     """The `ModelRef` parameter whose classes are meant."""
     default: str = ""
-    """Empty: found by itself."""
+    """Empty: no class is named."""
+    empty: str = "Automatic"
+    """What lists call the empty value."""
     recompute: bool = True
     advanced: bool = False
     kind: str = field(default="class", init=False)

@@ -162,9 +162,10 @@ class ClassList:
 class ClassControl:
     """One class of a model."""
 
-    def __init__(self, argument: TextArgument) -> None:
+    def __init__(self, argument: TextArgument, empty: str) -> None:
+        """Follow the argument; ``empty`` is what the list calls no class."""
         self._argument = argument
-        self._list = ClassList(tr("Automatic"), self._changed)
+        self._list = ClassList(empty, self._changed)
         self.widget, self.focus = self._list.widget, self._list.entry
         self.offer = self._list.offer
         argument.follow(self._show)

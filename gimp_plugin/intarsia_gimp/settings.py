@@ -124,7 +124,7 @@ class Settings:
             control = controls.ListControl(argument)
             self._on_models.append(lambda: self._offer_models(control, parameter))
         elif isinstance(parameter, ClassName):
-            control = controls.ClassControl(argument)
+            control = controls.ClassControl(argument, tr(parameter.empty))
             self._on_models.append(lambda: control.offer(self._classes(parameter.model)))
         else:
             control = controls.BindingControl(argument, _reader(parameter), tags.as_text)

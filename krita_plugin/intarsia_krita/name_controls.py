@@ -97,7 +97,7 @@ class ClassControl(_Classes):
 
     def __init__(self, parameter: ClassName, guard: WheelGuard, stock: Stock) -> None:
         super().__init__(parameter, guard, stock)
-        self._list = self._prepare(ClassList(tr("Automatic")))
+        self._list = self._prepare(ClassList(tr(parameter.empty)))
         rows = column(self)
         rows.setSpacing(2)
         rows.addWidget(self._caption(self._list))

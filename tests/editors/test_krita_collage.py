@@ -110,7 +110,7 @@ def test_models_that_ship_and_their_classes_are_known_without_an_engine(
     assert not found["running"]
     shipped = [pack for pack in catalog.packs() if "spatial_classes" in pack["capabilities"]]
     assert found["models"] == ["Best there is", *(pack["title"] for pack in shipped)]
-    assert found["classes"] == ["Automatic", *(shipped[0]["labels"] if shipped else ())]
+    assert found["classes"] == ["Not chosen", *(shipped[0]["labels"] if shipped else ())]
 
 
 def test_several_pictures_arrive_as_one_group_and_one_undo_step(seen: Callable[[str], Any]) -> None:

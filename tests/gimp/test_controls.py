@@ -60,7 +60,7 @@ def test_a_layer_that_is_gone_is_no_longer_chosen() -> None:
 
 def _class(**values: Any) -> tuple[made.Config, Any]:
     config = made.collage_config(**values)
-    control = controls.ClassControl(_argument(config, "class-name"))
+    control = controls.ClassControl(_argument(config, "class-name"), "Automatic")
     control.offer(FRUIT)
     return config, control
 

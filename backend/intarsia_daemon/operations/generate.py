@@ -39,7 +39,9 @@ def estimate(
     ),
     parameters=(
         shared.model_parameter(),
-        ClassName("class_name", "Shows", "What the pictures show; empty: anything."),
+        ClassName(
+            "class_name", "Shows", "What the pictures show; empty: anything.", empty="Anything"
+        ),
         Whole("count", "Pictures", "How many are made from this seed.", 1, MOST, 4),
         Choice(
             "layout",

@@ -48,7 +48,7 @@ def estimate(
     inputs=(shared.PICTURE, shared.AREA, AREAS),
     parameters=(
         shared.model_parameter("spatial_classes"),
-        ClassName("class_name", "Becomes", "What the area shows afterwards."),
+        ClassName("class_name", "Becomes", "What the area shows afterwards.", empty="Not chosen"),
         ClassBinding(
             "classes",
             "Becomes, by area",

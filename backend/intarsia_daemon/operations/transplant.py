@@ -84,6 +84,7 @@ def estimate(
             "class_name",
             "Becomes",
             "What the area shows afterwards, in the same pass; empty: what it shows now.",
+            empty="As it is",
         ),
         *shared.PLACING,
         shared.SOURCE_CLASS,

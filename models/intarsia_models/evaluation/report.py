@@ -73,9 +73,10 @@ Pack `{facts["pack"]}`, {facts["date"]}, {facts["device"]}, {facts["seconds"]:.0
 
 {facts["samples"]} real pictures that no network was trained on, each with one other class drawn at
 random; the edited area is a square in the middle, half the side long. A classifier that was trained
-on the same training pictures (never on these) looks at that square alone. Its own accuracy on
-{card["pictures"]} other real pictures: {card["accuracy"]:.1%} ({card["class_accuracy"]:.1%} as the
-mean over the classes). With so few pictures a share is uncertain by about
+on the same training pictures (never on these) looks at that square alone. Its own accuracy on all
+{card["pictures"]} pictures that were kept from it: {card["accuracy"]:.1%}
+({card["class_accuracy"]:.1%} as the mean over the classes). With so few pictures a share is
+uncertain by about
 {_margin(facts["samples"]):.0%} either way (95 %).
 """
 
@@ -148,7 +149,7 @@ def _calibration(found: Calibration, facts: dict[str, Any], place: str) -> str:
     plain = statistics.mean(min(curve) for curve in found.plain)
     extended = statistics.mean(min(curve) for curve in found.extended)
     overhead = found.extended_step_s / found.plain_step_s - 1
-    median = f"{statistics.median(reached):.0f}" if reached else "none"
+    median = f", after {statistics.median(reached):.0f} steps in the median" if reached else ""
     return f"""
 ## Calibration in the extended latent space
 
@@ -160,8 +161,8 @@ from the encoder's latent.
 | mean best loss after {steps} steps | {plain:.4f} | {extended:.4f} |
 | milliseconds per step | {found.plain_step_s * 1e3:.1f} | {found.extended_step_s * 1e3:.1f} |
 
-The extended space reaches what z reaches at its end for {len(reached)} of {len(needed)} pictures,
-after {median} steps in the median; z reaches what the extended space reaches for {len(back)} of
+The extended space reaches what z reaches at its end for {len(reached)} of {len(needed)}
+pictures{median}; z reaches what the extended space reaches for {len(back)} of
 {len(needed)}. Overhead per step: {overhead:.1%}. (The paper: fewer than two thirds of the steps,
 and less than 1 %.)
 

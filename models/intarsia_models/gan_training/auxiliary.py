@@ -12,9 +12,11 @@ Deviation: a short training may begin with the last term alone.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -163,6 +165,14 @@ class AuxiliaryLoop(ReconstructionLoop):
             "auxiliary": adam(self.weights, settings.rate, *betas, settings.weight_decay),
             "warm_up": adam(self.weights, settings.warm_up_rate, 0.9, 0.99),
         }
+
+    def identity(self) -> dict[str, Any]:
+        """As in every training on a generator, and the encoder."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.encoder.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return {**super().identity(), "encoder": digest.hexdigest()}
 
     def iterate(self) -> dict[str, Tensor]:
         """One outer step on one batch."""

@@ -103,6 +103,16 @@ def test_an_optional_element_is_no_part_of_the_picture(tmp_path: Path) -> None:
     assert np.array_equal(out, picture)
 
 
+def test_a_contact_sheet_beside_the_picture_is_not_cut_off(tmp_path: Path) -> None:
+    sheet = opaque(9, 20, 3)
+    picture = source(save_png(tmp_path / "p.png", opaque(6, 8)))
+
+    written(tmp_path / "o.png", [picture], result_of(sheet), layers_only=True)
+
+    out = pictures.decode((tmp_path / "o.png").read_bytes()).array
+    assert np.array_equal(out, sheet)
+
+
 def test_16_bit_pictures_stay_16_bit_and_exact(tmp_path: Path) -> None:
     picture = opaque(4, 4, dtype="uint16")
     (tmp_path / "p.png").write_bytes(pictures.encode_png(picture))

@@ -234,12 +234,17 @@ class _Scene:
             self.notes.append("Some blend modes have no name in OpenRaster and became normal.")
 
     def _size(self) -> tuple[int, int]:
-        if self._base is not None:
-            return self._base.document.width, self._base.document.height
-        layers = [layer for layer in self._results if layer.array is not None]
-        right = max(layer.x + layer.array.shape[1] for layer in layers if layer.array is not None)
-        bottom = max(layer.y + layer.array.shape[0] for layer in layers if layer.array is not None)
-        return right, bottom
+        """The picture's canvas; larger where a result, a contact sheet say, is no part of it."""
+        arrays = [(x, x.array.shape) for x in self._results if x.array is not None]
+        right = max(layer.x + shape[1] for layer, shape in arrays)
+        bottom = max(layer.y + shape[0] for layer, shape in arrays)
+        if self._base is None:
+            return right, bottom
+        width, height = self._base.document.width, self._base.document.height
+        base, (rows, columns) = self._base, self._base.array.shape[:2]
+        if right > base.x + columns or bottom > base.y + rows:
+            return max(width, right), max(height, bottom)
+        return width, height
 
     def _input_layer(self, source: Source) -> Layer:
         array = source.array

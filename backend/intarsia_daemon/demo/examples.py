@@ -29,6 +29,8 @@ class Example:
     """``FILE#LAYER`` by input, or by ``INPUT:NAME`` where there are several."""
     settings: dict[str, str] = field(default_factory=dict)
     ending: str = ".png"
+    alone: bool = False
+    """Whether the result is shown without the picture below it."""
     before: str = "pasted as it is"
     """What the picture of all inputs, one above the other, is called."""
 
@@ -133,23 +135,25 @@ EXAMPLES = (
         "transplant_orange",
         "Transplant: features of another picture",
         "An orange of another photograph, moved onto an apple: where it came from is found by "
-        "itself, and its features are put in there while the picture is made.",
+        "itself, and its features are put in there while the picture is made. The model that comes "
+        "with Intarsia is small (64 pixels): it carries over colour and light rather than form.",
         "transplant",
         {
             "picture": _APPLES,
             "references": "apples.ora#Oranges",
             "piece": "apples.ora#Piece of Oranges",
         },
-        {"texture": "1"},
+        {"texture": "1", "crop": "whole"},
         before="the moved piece",
     ),
     Example(
         "translate_apples",
         "Translate: the whole picture as other classes",
-        "A contact sheet to choose from.",
+        "A contact sheet to choose from, as the model paints it.",
         "translate",
         {"picture": _APPLES},
         {"classes": "apple_red, orange, lemon, lime, tomato, potato"},
+        alone=True,
         before="the picture",
     ),
 )

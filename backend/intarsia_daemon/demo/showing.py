@@ -47,7 +47,9 @@ class Showing:
             self._write_before(sources)
             result = self._wait(client, request, sources)
             output = self.out / f"{example.name}{example.ending}"
-            written = write_output(output, request.operation, sources, result)
+            written = write_output(
+                output, request.operation, sources, result, layers_only=example.alone
+            )
             self._show(output)
             self._show_frames(request, sources, result)
             chapter.notes += [*result.notes, *written.notes]

@@ -21,6 +21,7 @@ from intarsia_models.generators.loading import (
     save_generator,
     verify_generator,
 )
+from intarsia_models.projection.request import space_of
 
 
 @pytest.fixture(name="made", scope="module")
@@ -63,6 +64,15 @@ def test_half_the_bytes_make_nearly_the_same_picture(
     assert next(iter(loaded.parameters())).dtype == torch.float32
     assert_close(loaded.synthesize(z, y), made.synthesize(z, y), atol=0.02, rtol=0)
     assert verify_generator(tmp_path / "half") < 1e-3
+
+
+def test_a_model_may_say_where_pictures_are_looked_for(tmp_path: Path) -> None:
+    made = small_generator()
+    assert space_of(made, "auto") == "extended"
+    made.projection_space = "z"
+    save_generator(made, tmp_path / "model")
+    loaded = load_generator(tmp_path / "model")
+    assert space_of(loaded, "auto") == "z" and space_of(loaded, "extended") == "extended"
 
 
 def test_the_card_says_what_it_is(folder: Path) -> None:

@@ -103,6 +103,12 @@ def companion(model: Path, network: str, **options: Any) -> None:
 @click.option("--note", type=click.Path(path_type=Path, exists=True), help="A text file.")
 @click.option("--examples", default=0, help='Pictures per class, with split "val", for measuring.')
 @click.option("--device-name", default="", help="For people; else what torch says.")
+@click.option(
+    "--projection-space",
+    type=click.Choice(["", "z", "extended"]),
+    default="",
+    help="Where pictures are looked for, once it was measured; else the extended space.",
+)
 def pack(
     resolution: int,
     encoder_set: tuple[str, ...],
@@ -114,6 +120,7 @@ def pack(
     note: Path | None,
     examples: int,
     device_name: str,
+    projection_space: str,
     **options: Any,
 ) -> None:
     """Train a generator, its encoder and its auxiliary networks, and write them as a pack.
@@ -139,6 +146,7 @@ def pack(
         note=note.read_text(encoding="utf-8") if note else "",
         device=device_name or _device_name(devices),
     )
+    trained.generator.projection_space = projection_space
     write_pack(pack, trained.generator, facts)
     if examples:
         write_examples(pack / "pictures", order.pictures(resolution, split="val"), examples)

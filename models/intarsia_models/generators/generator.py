@@ -116,6 +116,9 @@ class Generator(nn.Module, ABC):
     """``encoder(x, y) -> z``, (B, 3, h, w) in [-1, 1] to (B, z_dim)."""
     auxiliary: nn.Module | None
     """Extended latent space: ``extend(z) -> zeta`` and ``reduce(zeta) -> z``."""
+    projection_space: str = ""
+    """Where pictures are best looked for ("z", "extended"), as measured by who made the model;
+    empty: by what it has."""
     half_precision: bool = False
     """Run in float16 where the device is a GPU."""
 

@@ -157,6 +157,7 @@ def save_generator(
         "z_dim": generator.z_dim,
         "num_classes": generator.num_classes,
         "capabilities": sorted(generator.capabilities),
+        "projection_space": generator.projection_space,
         "companions": [role for role in ROLES if getattr(generator, role) is not None],
         **(card or {}),
     }
@@ -230,6 +231,7 @@ def _load_own(folder: Path) -> Generator:
     generator = _built(family.build, settings, bundle.tensors)
     labels = [str(label) for label in card.get("labels", ())]
     generator.labels = _checked_labels(labels, generator.num_classes)
+    generator.projection_space = str(card.get("projection_space", ""))
     return generator
 
 

@@ -63,7 +63,8 @@ def settled(
 
 
 def space_of(generator: Generator, space: str) -> Space:
-    """Where to look: styles where there are any, else the extended space where there is one.
+    """Where to look: the model's own choice, else styles where there are any, else the extended
+    space where there is one.
 
     Raises:
         ValueError: The space is unknown, or the generator does not have it.
@@ -72,6 +73,9 @@ def space_of(generator: Generator, space: str) -> Space:
     extended = generator.auxiliary is not None
     if space not in SPACES:
         raise ValueError(f"space must be one of {', '.join(SPACES)}, got {space!r}.")
+    own = generator.projection_space
+    if space == "auto" and (own == "z" or (own == "extended" and extended)):
+        space = own
     if space == "w_plus" and not styles:
         raise ValueError(f'{generator.family} has no styles: take space="z".')
     if space == "extended" and not extended:

@@ -153,8 +153,9 @@ def _calibration(found: Calibration, facts: dict[str, Any], place: str) -> str:
     return f"""
 ## Calibration in the extended latent space
 
-{len(found.plain)} pictures, {steps} steps of Adam each, from the encoder's latent; for each space the
-better of two step sizes, {found.plain_rate:g} in z and {found.extended_rate:g} in the extended one.
+{len(found.plain)} pictures, {steps} steps of Adam each, from the encoder's latent; for each space
+the better of two step sizes, {found.plain_rate:g} in z and {found.extended_rate:g} in the extended
+one.
 
 | | z | extended |
 | --- | --- | --- |

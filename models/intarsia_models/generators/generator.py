@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from intarsia_models.generators.arguments import check_label, check_latent, check_names
 from intarsia_models.generators.class_maps import ClassMaps
 from intarsia_models.generators.transplants import Transplant, blend
 
@@ -397,7 +398,7 @@ class Generator(nn.Module, ABC):
         result = []
         for transplant in transplants:
             if isinstance(transplant.strengths, Mapping):
-                self._known(transplant.strengths, names, "edit point")
+                check_names(transplant.strengths, names, "edit point")
             if transplant.trace is not None:
                 result.append(transplant)
                 continue
@@ -421,8 +422,8 @@ class Generator(nn.Module, ABC):
         truncation_cutoff: int | None,
         noise: str | Sequence[Tensor],
     ) -> Any:
-        self._check_latent(z, w_plus)
-        self._check_label(y, z if z is not None else w_plus)
+        check_latent(self, z, w_plus)
+        check_label(self, y, with_styles=w_plus is not None)
         return self.encode_latent(
             z,
             y,
@@ -431,31 +432,6 @@ class Generator(nn.Module, ABC):
             truncation_cutoff=truncation_cutoff,
             noise=noise,
         )
-
-    def _check_latent(self, z: Tensor | None, w_plus: Tensor | None) -> None:
-        if (z is None) == (w_plus is None):
-            raise ValueError("Give either z or w_plus.")
-        if w_plus is not None and "w_plus" not in self.capabilities:
-            raise ValueError(f"{self.family} has no styles: give z, not w_plus.")
-        if z is not None and (z.ndim != 2 or z.shape[1] != self.z_dim):
-            raise ValueError(f"z must be (B, {self.z_dim}), got {tuple(z.shape)}.")
-
-    def _check_label(self, y: Tensor | None, latent: Tensor | None) -> None:
-        if self.num_classes == 0:
-            if y is not None:
-                raise ValueError(f"This {self.family} has no classes, yet y was given.")
-            return
-        if y is None:
-            if latent is not None and latent.ndim == 3:
-                return  # styles hold the class already
-            raise ValueError(f"y is needed: a class from 0 to {self.num_classes - 1}.")
-        if y.is_floating_point():
-            if y.ndim != 2 or y.shape[1] != self.num_classes:
-                raise ValueError(f"y must be (B, {self.num_classes}) rows, got {tuple(y.shape)}.")
-        elif y.ndim != 1 or bool(((y < 0) | (y >= self.num_classes)).any()):
-            raise ValueError(
-                f"y must be (B,) classes from 0 to {self.num_classes - 1}, got {y.tolist()}."
-            )
 
     def _maps(
         self, class_weights: Tensor | ClassMaps | None, class_layers: Iterable[str] | None
@@ -473,16 +449,11 @@ class Generator(nn.Module, ABC):
             class_weights = ClassMaps.from_dense(class_weights)
         names = {norm.name for norm in self.norm_layers}
         chosen = None if class_layers is None else tuple(class_layers)
-        self._known(chosen or (), names, "conditional layer")
-        self._known(class_weights.layers or (), names, "conditional layer")
+        check_names(chosen or (), names, "conditional layer")
+        check_names(class_weights.layers or (), names, "conditional layer")
         if max(class_weights.classes) >= self.num_classes:
             raise ValueError(f"Classes go from 0 to {self.num_classes - 1}.")
         return class_weights.select(chosen).to(self._device())
-
-    def _known(self, names: Iterable[str], known: set[str], what: str) -> None:
-        for name in names:
-            if name not in known:
-                raise ValueError(f"There is no {what} {name!r}; there are: {sorted(known)}.")
 
     def _device(self) -> torch.device:
         return next(iter(self.parameters())).device

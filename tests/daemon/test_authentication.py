@@ -33,7 +33,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
 def served(engine: dict[str, Any]) -> None:
     """A good client is served, now."""
     with Peer(engine) as peer:
-        assert peer.welcome["protocol"] == [1, 0]
+        assert tuple(peer.welcome["protocol"]) == wire.PROTOCOL
         peer.submit("identity", pixels=b"12345678" * 2)
 
 

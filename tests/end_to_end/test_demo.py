@@ -16,8 +16,9 @@ from intarsia_daemon.demo.page import Chapter, Figure, write_page
 from intarsia_daemon.operation import known_operations
 
 
-def test_every_operation_is_shown() -> None:
-    assert {example.operation for example in EXAMPLES} == set(known_operations())
+def test_every_operation_is_shown_but_trainings_that_take_hours() -> None:
+    edits = {name for name in known_operations() if not name.startswith("train_")}
+    assert {example.operation for example in EXAMPLES} == edits
 
 
 def test_every_picture_has_its_licence_recorded() -> None:

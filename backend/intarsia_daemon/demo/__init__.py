@@ -13,6 +13,7 @@ from pathlib import Path
 
 import click
 
+from intarsia_client import catalog
 from intarsia_client.client import Client
 from intarsia_client.endpoint import write_engine_file
 from intarsia_client.errors import IntarsiaError
@@ -50,7 +51,9 @@ def run(out: Path, quick: bool = False) -> None:
     facts = {
         "Release": __version__,
         "Device": ", ".join(sorted(devices - {""})),
-        "Pictures": f"reduced to {QUICK_SIDE} pixels (--quick)" if quick else "full size",
+        "Pictures": f"those to learn reduced to {QUICK_SIDE} pixels (--quick)"
+        if quick
+        else "full size",
         "Whole time": f"{time.monotonic() - started:.0f} s",
     }
     page = write_page(out, chapters, facts)
@@ -69,13 +72,21 @@ def _lay_out(out: Path, quick: bool) -> None:
     """Copy the pictures beside the page, so that its commands work in that folder."""
     from intarsia_daemon.demo.reducing import reduce_document
 
+    learnt = _learnt_files()
     folder = resources.files("intarsia_daemon.demo") / "pictures"
     for name in PICTURES:
         with resources.as_file(folder / name) as file:
-            if quick and file.suffix == ".ora":
+            if quick and name in learnt:
                 (out / name).write_bytes(reduce_document(file, QUICK_SIDE))
             else:
                 shutil.copyfile(file, out / name)
+
+
+def _learnt_files() -> set[str]:
+    """The pictures that models are trained on; only their size costs minutes."""
+    declared = catalog.operations()
+    trained = [example for example in EXAMPLES if declared[example.operation].trains]
+    return {value.partition("#")[0] for example in trained for value in example.inputs.values()}
 
 
 @contextlib.contextmanager

@@ -108,6 +108,27 @@ EXAMPLES = (
         settings={"class_name": "lemon", "count": "16", "layout": "grid", "size": "model"},
     ),
     Example(
+        "interpolate_oranges",
+        "Interpolate: the steps between two pictures",
+        "From one new picture to another, around the middle of what the model knows.",
+        "interpolate",
+        settings={
+            "class_name": "orange",
+            "other_class": "leek",
+            "count": "9",
+            "output": "sheet",
+        },
+    ),
+    Example(
+        "project_apples",
+        "Reconstruct: what the model holds of a photograph",
+        "Look at this before an edit: what is not in the reconstruction cannot be edited. A "
+        "small model holds large, plain forms better than many small ones.",
+        "project",
+        {"picture": "apples.ora#Oranges"},
+        before="the photograph",
+    ),
+    Example(
         "relabel_apples",
         "Relabel: three apples become oranges",
         "The model finds the photograph among the pictures it can make, changes the class inside "

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from intarsia_client import catalog
 from intarsia_client.client import Client
 from intarsia_client.errors import IntarsiaError
 from intarsia_client.schema import Progress, Result
@@ -101,7 +102,9 @@ class Showing:
         if not sources:
             return
         base = sources[0]
-        layers = [Layer(s.name, s.x, s.y, s.array) for s in reversed(sources)]
+        declared = catalog.operations()[self.example.operation]
+        seen = [s for s in sources if declared.input(s.wish.input).role != "reference"]
+        layers = [Layer(s.name, s.x, s.y, s.array) for s in reversed(seen)]
         size = (base.document.width, base.document.height)
         file = f"{self.example.name}_before.png"
         (self.out / file).write_bytes(

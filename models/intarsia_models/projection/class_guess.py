@@ -24,9 +24,11 @@ CANDIDATES = 24
 BATCH = 12
 """Pictures that are made or judged at once."""
 TEMPERATURE = 0.1
-"""Of reconstruction distances: how much nearer counts as e times as likely. On 48 held-out
-photographs of 16 kinds of produce and a half-trained 64 px model both together named 25 at once and
-41 among the first three; the discriminator alone 14 and 27, the encoder alone 21 and 38."""
+"""Of reconstruction distances: how much nearer counts as e times as likely. On 96 held-out
+photographs of 16 kinds of produce and the model that comes along, discriminator, encoder and mean
+colour together name 78 % at once and 97 % among the first three; without the colour 79 and 94, and
+its mistakes are of another colour than the picture; the discriminator alone 36 and 60, the encoder
+alone 76 and 97."""
 DESCENT_STEPS = 60
 DESCENT_RATE = 0.1
 
@@ -92,11 +94,17 @@ def _by_networks(generator: Generator, target: Tensor, tick: Tick | None) -> Ten
         if tick is not None:
             tick()
         z = encoded(generator, target.expand(len(part), -1, -1, -1), part)
-        losses.append(distance(generator.synthesize(z, part)))
+        made = generator.synthesize(z, part)
+        losses.append(distance(made) + _color_distance(made, target))
     found = torch.cat(losses)
     penalties = torch.full_like(scores, float(found.max()))
     penalties[chosen] = found
     return scores - (penalties - found.min()) / TEMPERATURE
+
+
+def _color_distance(pictures: Tensor, target: Tensor) -> Tensor:
+    """(B,): mean squared difference of the mean colours."""
+    return (pictures.mean((2, 3)) - target.mean((2, 3))).square().mean(1)
 
 
 def _class_scores(

@@ -98,5 +98,7 @@ def test_a_folder_without_pictures_ends_with_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_shown_command_names_no_folders_of_this_machine() -> None:
-    shown = command_line(["gan", "/home/me/set.zip", "--out", "/tmp/x/out", "--set", "width=4"])
+    shown = command_line(
+        ["gan", "/home/me/set.zip", "--out", "/home/me/runs/out", "--set", "width=4"]
+    )
     assert shown == "python -m intarsia_models.gan_training gan set.zip --out out --set width=4"

@@ -1,4 +1,4 @@
-"""Train the auxiliary networks of a generator, so that the search takes fewer steps."""
+"""Train the auxiliary networks of a generator: another space to search for pictures in."""
 
 from __future__ import annotations
 
@@ -51,10 +51,11 @@ def train_auxiliary(
     report: str,
     context: Context,
 ) -> Outcome:
-    """Train the networks that let the search for a picture arrive in fewer steps.
+    """Train the networks that give the search for a picture a larger space to look in.
 
-    The model must have an encoder. What comes out is a new model: the same with these networks.
-    Source: Suzuki et al. 2018, arXiv:1811.10153, eq. 5-6.
+    It needs a long training to be better than the plain one (docs/results.md). The model must have
+    an encoder. What comes out is a new model: the same with these networks. Source: Suzuki et al.
+    2018, arXiv:1811.10153, eq. 5-6.
     """
     return shared.trained_network(
         context,

@@ -79,6 +79,11 @@ def _section(operation: Operation) -> str:
             "It may train a model first: that is said beforehand, can be paused, and goes on after "
             "a restart.",
         ]
+    if operation.live:
+        lines += [
+            "",
+            "An editor can show it live: a preview that follows what is moved or painted.",
+        ]
     lines += ["", "| input | | what |", "|---|---|---|"]
     for item in operation.inputs:
         optional = "" if item.required else ", optional"

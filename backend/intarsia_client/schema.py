@@ -101,6 +101,9 @@ class Operation:
     """Grows when the same recipe would give another picture."""
     trains: bool = False
     """Whether it may train a model first (progress by stages, pause, resume)."""
+    live: bool = False
+    """Whether it is quick enough to be repeated while the artist works: a front end may show what
+    it would give as a preview that follows (`intarsia_client.latest`), beside the Run button."""
 
     def input(self, name: str) -> Input:
         """The input of that name; `InvalidRequest` lists the names there are."""
@@ -163,6 +166,7 @@ class Operation:
         return cls(
             inputs=tuple(parameters.build(Input, item) for item in data["inputs"]),
             parameters=tuple(parameters.from_dict(item) for item in data["parameters"]),
+            live=bool(data.get("live", False)),
             **{k: data[k] for k in ("id", "title", "verb", "summary", "version", "trains")},
         )
 

@@ -52,6 +52,7 @@ def operation(
     parameters: Sequence[Parameter],
     version: int = 1,
     trains: bool = False,
+    live: bool = False,
     estimate: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function as an operation.
@@ -61,8 +62,8 @@ def operation(
 
     Raises:
         TypeError: The function's arguments are not exactly inputs + parameters + ``context``, it
-            has no docstring, a role is unknown, or a parameter names another or an input that is
-            not there.
+            has no docstring, a role is unknown, a parameter names another or an input that is not
+            there, or it is ``live`` and may train.
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -75,6 +76,8 @@ def operation(
             if item.role not in ROLES:
                 raise TypeError(f"{name}: {item.name} has the role {item.role!r}, not of {ROLES}.")
         _check_references(name, inputs, parameters)
+        if live and trains:
+            raise TypeError(f"{name}: what may train a model first cannot be shown live.")
         summary = (inspect.getdoc(function) or "").split("\n", 1)[0]
         if not summary:
             raise TypeError(f"{name}: artists read its docstring's first line; it has none.")
@@ -89,6 +92,7 @@ def operation(
             parameters=tuple(parameters),
             version=version,
             trains=trains,
+            live=live,
         )
         _registry[name] = Registered(declaration, function, estimate)
         return function

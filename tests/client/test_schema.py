@@ -120,6 +120,13 @@ def test_fields_of_newer_releases_are_ignored_and_new_kinds_are_named(operation:
         Operation.from_dict(data)
 
 
+def test_a_declaration_of_an_older_release_is_not_live(operation: Operation):
+    data = json.loads(json.dumps(operation.to_dict()))
+    assert data.pop("live") is False
+    assert Operation.from_dict(data) == operation
+    assert Operation.from_dict(dict(data, live=True)).live
+
+
 def test_a_choice_must_hold_its_default():
     with pytest.raises(ValueError, match="none of"):
         Choice("edge", "Edge", "How.", (Option("soft", "Soft"),), "hard")

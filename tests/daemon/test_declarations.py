@@ -101,6 +101,16 @@ def test_a_slip_between_declaration_and_function_is_found_at_import() -> None:
         declare(slip)
 
 
+def test_what_may_train_cannot_be_shown_live() -> None:
+    declare = operation(title="Slip", verb="Slip", inputs=(), parameters=(), trains=True, live=True)
+
+    def slip(context: object) -> None:
+        """Trains a model first."""
+
+    with pytest.raises(TypeError, match="cannot be shown live"):
+        declare(slip)
+
+
 def test_an_unknown_operation_is_refused_with_those_there_are() -> None:
     with pytest.raises(InvalidRequest, match=r"There are: .*blend"):
         find_operation("sharpen")

@@ -26,6 +26,10 @@ def operations(name: str | None, as_json: bool) -> None:
             click.echo(
                 "It may train a model first; that can be paused and goes on after a restart."
             )
+        if operation.live:
+            click.echo(
+                "It is quick enough to follow the artist's hand: an editor can show it live."
+            )
         click.echo("\nInputs (--input NAME=FILE[#LAYER]):")
         for item in operation.inputs:
             marks = [

@@ -10,7 +10,8 @@ from tests.support import ROOT
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_daemon.cli.batch import plan_units
-from intarsia_daemon.cli.batch_recipe import Manifest, file_hash, read_batch_recipe
+from intarsia_daemon.cli.batch_recipe import read_batch_recipe
+from intarsia_daemon.output_manifest import Manifest, file_hash
 
 
 def recipe_file(folder: Path, text: str) -> Path:

@@ -23,10 +23,11 @@ from tests.cli.sample_files import (
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import Input, Operation, Result, ResultLayer
 from intarsia_daemon import recipes
-from intarsia_daemon.cli.outputs import Written, check_target, write_output, write_whole
+from intarsia_daemon.cli.outputs import Written, check_target, write_output
 from intarsia_daemon.cli.sources import Source, SourceReader, Wish
 from intarsia_daemon.documents import formats, openraster, pictures
 from intarsia_daemon.documents.document import Document, Layer
+from intarsia_daemon.output_manifest import write_whole
 
 OPERATION = Operation(
     "test",

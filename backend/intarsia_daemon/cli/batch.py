@@ -14,11 +14,12 @@ import click
 from intarsia_client.client import Client
 from intarsia_client.errors import EngineError, IntarsiaError, InvalidRequest, JobCancelled
 from intarsia_daemon.cli import exit_codes
-from intarsia_daemon.cli.batch_recipe import BatchRecipe, Manifest, file_hash, read_batch_recipe
+from intarsia_daemon.cli.batch_recipe import BatchRecipe, read_batch_recipe
 from intarsia_daemon.cli.outputs import write_output
 from intarsia_daemon.cli.run import Request, submit
 from intarsia_daemon.cli.sources import SourceReader
 from intarsia_daemon.cli.terminal import BatchLines, Stop, cancelling, print_object
+from intarsia_daemon.output_manifest import Manifest, file_hash
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from intarsia_daemon.cli.sources import Source
 from intarsia_daemon.documents import deep_pictures, openraster, pictures
 from intarsia_daemon.documents.compositing import render
 from intarsia_daemon.documents.document import Document, Layer
+from intarsia_daemon.output_manifest import write_whole
 
 SUFFIXES = (".png", ".ora")
 _NUMPY = {"u8": "uint8", "u16": "<u2", "f32": "<f4"}
@@ -146,20 +147,6 @@ def write_frames(
     return written
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside its place, flush it to the disk, and move it there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 class _Scene:
     """The picture, the element and the results, in the picture's own colours."""
 
@@ -168,6 +155,7 @@ class _Scene:
         self._element = _by_role(operation, sources, "element")
         # an optional element only says where something goes; it is not part of the picture
         self._pasted = _by_role(operation, sources, "element", required=True)
+        self._pieces = [s for s in sources if operation.input(s.wish.input).role == "templates"]
         self._base = self._picture or (sources[0] if sources else None)
         self._text = recipes.to_text(result.recipe)
         self.notes: list[str] = []
@@ -197,9 +185,9 @@ class _Scene:
         return openraster.write(document, {recipes.ORA_NAME: self._text.encode("utf-8")})
 
     def _all_layers(self) -> list[Layer]:
-        """The picture file's own layers, with the element and the results put in."""
+        """The picture's or the pieces' own layers, with the element and the results put in."""
         if self._picture is None:
-            return list(self._results)
+            return self._over_pieces()
         original = self._picture.document
         anchor = self._picture.layer
         if self._element is not None and self._element.document is original:
@@ -211,6 +199,20 @@ class _Scene:
         if self._pasted is not None and self._pasted.document is not original:
             layers.insert(0, self._input_layer(self._pasted))
         return layers if anchor is not None else [*self._results, *layers]
+
+    def _over_pieces(self) -> list[Layer]:
+        """The results right above the pieces: in their document, or over the pieces alone."""
+        if not self._pieces:
+            return list(self._results)
+        original, last = self._pieces[-1].document, self._pieces[-1].layer
+        whole = last is not None and all(piece.document is original for piece in self._pieces)
+        if not whole or self._missing(original):
+            return [*self._results, *(self._input_layer(s) for s in reversed(self._pieces))]
+        anchor = next(
+            (group for _, group in original.walk() if any(x is last for x in group.children or [])),
+            last,
+        )
+        return _keep(original.layers, anchor, self._results)
 
     def _missing(self, original: Document) -> bool:
         """Whether layers without pixels had to be left out."""

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from intarsia_client.schema import Choice, ClassBinding, Operation, Parameter, Toggle
+from intarsia_client.schema import Choice, ClassBinding, Input, Operation, Parameter, Toggle
 from intarsia_daemon.cli.operations import allowed, written
 from intarsia_daemon.cli.train import TRAINING
 from intarsia_daemon.model_store import ModelStore
@@ -37,7 +37,7 @@ _ROLES = {
     "area": "where: a selection or a mask",
     "element": "what was pasted, with its transparency",
     "reference": "another picture to take something from",
-    "templates": "several pictures: a folder or a group",
+    "templates": "several pictures: a group's layers, files or a folder, back to front",
 }
 
 
@@ -104,7 +104,7 @@ def _section(operation: Operation) -> str:
 def _examples(operation: Operation) -> list[str]:
     """How it is called; an operation that names several areas is shown with two."""
     words = ["intarsia run", operation.id]
-    words += [f"--input {i.name}={i.name}.png" for i in operation.inputs if i.required]
+    words += [f"--input {i.name}={_example(i)}" for i in operation.inputs if i.required]
     if operation.id.startswith(TRAINING):
         words = ["intarsia train", operation.id[len(TRAINING) :].replace("_", "-")]
         return [" ".join([*words, "--data FOLDER"])]
@@ -114,6 +114,10 @@ def _examples(operation: Operation) -> list[str]:
         chosen = f'--set {binding.name}="blue=CLASS, green=CLASS"'
         examples.append(" ".join([*words, *named, chosen, "--out result.png"]))
     return examples
+
+
+def _example(item: Input) -> str:
+    return "collage.ora#Pieces" if item.role == "templates" else f"{item.name}.png"
 
 
 def _values(parameter: Parameter) -> str:

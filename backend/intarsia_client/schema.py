@@ -52,7 +52,8 @@ ROLES = ("picture", "area", "element", "reference", "templates")
 ``reference``
     another picture to take something from: a chosen layer;
 ``templates``
-    several pictures: a group's layers, the chosen layers or a folder.
+    several pictures, back to front, each at its place: a group's visible layers (a group in it is
+    one picture), the chosen layers or a folder. A layer's opacity is in its alpha.
 """
 
 COLOR_LABELS = ("blue", "green", "yellow", "orange", "brown", "red", "purple", "grey")

@@ -1,12 +1,9 @@
-"""Batch recipes (TOML, docs/batch.md) and the manifest that says what is done."""
+"""Batch recipes (TOML, docs/batch.md)."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import sys
-import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,15 +14,15 @@ from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import MAX_SEED, Folder, Operation
 from intarsia_daemon import recipes
 from intarsia_daemon.cli.models import named_models
-from intarsia_daemon.cli.outputs import SUFFIXES, write_whole
-from intarsia_daemon.cli.sources import Wish, split_layer, wish_of
+from intarsia_daemon.cli.outputs import SUFFIXES
+from intarsia_daemon.cli.sources import Wish, pictures_in, split_layer, wish_of
+from intarsia_daemon.output_manifest import file_hash
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib  # pyright: ignore[reportMissingImports]
 
-MANIFEST = "intarsia-batch.json"
 _KEYS = ("operation", "seed", "each", "parameters", "inputs", "place", "output")
 _OUTPUT_KEYS = ("name", "layers_only")
 
@@ -131,11 +128,11 @@ def _build(data: Mapping[str, Any], folder: Path) -> BatchRecipe:
     )
     _check_name(recipe)
     for wish in fixed:
-        if wish.path.is_file():
+        for path in pictures_in(wish.path) if wish.path.is_dir() else [wish.path]:
             key = f"{wish.key}#{wish.layer}"
             if key in recipe.fixed_hashes:  # one of several
                 key += f"@{len(recipe.fixed_hashes)}"
-            recipe.fixed_hashes[key] = file_hash(wish.path)
+            recipe.fixed_hashes[key] = file_hash(path)
     return recipe
 
 
@@ -228,53 +225,3 @@ def _wrong(
     what: str, value: Any, remedy: str = "docs/batch.md describes the format."
 ) -> InvalidRequest:
     return InvalidRequest(what, value=value, remedy=remedy)
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-class Manifest:
-    """What a batch has done, in the output folder; written whole or not at all."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / MANIFEST
-        self._lock = threading.Lock()
-        self._files: dict[str, dict[str, Any]] = {}
-
-    def load(self) -> None:
-        """Read what an earlier batch left; a missing or broken manifest is an empty one."""
-        try:
-            data = json.loads(self._path.read_text("utf-8"))
-            files = data["files"]
-            self._files = {str(k): v for k, v in files.items() if isinstance(v, dict)}
-        except (OSError, ValueError, LookupError, AttributeError, TypeError):
-            self._files = {}
-
-    def is_done(self, output: Path, input_hash: str, recipe_hash: str) -> bool:
-        """Whether this output stands there whole, made from this input by this recipe."""
-        entry = self._files.get(output.name)
-        if entry is None or entry.get("state") != "done":
-            return False
-        if (entry.get("input_sha256"), entry.get("recipe_sha256")) != (input_hash, recipe_hash):
-            return False
-        try:
-            return file_hash(output) == entry.get("output_sha256")
-        except OSError:
-            return False
-
-    def attempts(self, output: Path) -> int:
-        """How often this output was tried."""
-        return int(self._files.get(output.name, {}).get("attempt", 0))
-
-    def set(self, output: Path, entry: Mapping[str, Any]) -> None:
-        """Record one output's state and save the manifest."""
-        with self._lock:
-            self._files[output.name] = dict(entry)
-            data = {"format": 1, "files": self._files}
-            write_whole(self._path, json.dumps(data, indent=1, ensure_ascii=False).encode("utf-8"))

@@ -243,6 +243,8 @@ class _Scene:
         if self._base is None:
             return right, bottom
         width, height = self._base.document.width, self._base.document.height
+        if self._base in self._pieces and not self._base.document.is_flat:
+            return width, height  # pieces may stand out over their document's canvas
         base, (rows, columns) = self._base, self._base.array.shape[:2]
         if right > base.x + columns or bottom > base.y + rows:
             return max(width, right), max(height, bottom)

@@ -22,6 +22,7 @@ from intarsia_daemon.documents.color_profile import ColorProfile, ProfileError
 from intarsia_daemon.documents.compositing import apply_layer_mask, below, flatten, render
 from intarsia_daemon.documents.document import FULL, WIRE_DTYPE, Document, Layer
 from intarsia_daemon.documents.formats import SUFFIXES
+from intarsia_daemon.documents.pieces import Piece, groups_told, piece_of, pieces_of
 from intarsia_daemon.documents.reading import read_document
 
 BELOW = "below:"
@@ -171,7 +172,7 @@ class SourceReader:
         sources: list[Source] = []
         for wish in wishes:
             wanted = operation.input(wish.input)
-            sources.extend(self._several(wish) if wanted.several else [self.read(wish)])
+            sources.extend(self._wished(wish, wanted))
             if not wanted.several and sum(s.wish.input == wish.input for s in sources) > 1:
                 several = ", ".join(item.name for item in operation.inputs if item.several)
                 raise InvalidRequest(
@@ -184,7 +185,7 @@ class SourceReader:
             raise InvalidRequest(
                 f"{len(sources)} pictures are given; at most {wire.MAX_BUFFERS} can be sent.",
                 value=len(sources),
-                remedy="Give fewer.",
+                remedy="Give fewer: hide layers, merge some, or take pictures out of the folder.",
                 code="TOO_LARGE",
             )
         return sources
@@ -233,17 +234,38 @@ class SourceReader:
         added[0].notes.append(f"{picture.wish.path.name}: Areas by colour label: {told}.")
         return [*sources, *added]
 
-    def _several(self, wish: Wish) -> list[Source]:
-        """The pictures of a folder, the layers of a group, or the one that is named."""
+    def _wished(self, wish: Wish, wanted: Input) -> list[Source]:
+        if not wanted.several:
+            return [self.read(wish)]
         if wish.path.is_dir():
-            files = sorted(p for p in wish.path.iterdir() if p.suffix.lower() in SUFFIXES)
-            if not files:
-                raise InvalidRequest(
-                    f"The folder {wish.path} holds no pictures.",
-                    value=str(wish.path),
-                    remedy="Name a folder with PNG, JPEG, TIFF, WebP or layered files.",
-                )
-            return [self.read(replace(wish, path=path)) for path in files]
+            return [self.read(replace(wish, path=path)) for path in pictures_in(wish.path)]
+        return self._pieces(wish) if wanted.role == "templates" else self._several(wish)
+
+    def _pieces(self, wish: Wish) -> list[Source]:
+        """The layers of a document or of its group, back to front, or the one layer named."""
+        document = self._open(wish.path)
+        if wish.layer.startswith(BELOW) or (not wish.layer and document.is_flat):
+            return [self.read(wish)]
+        try:
+            found = _pieces(document, wish.layer)
+        except InvalidRequest as error:
+            what = f"{wish.path}: {error.what}"
+            raise InvalidRequest(what, value=error.value, remedy=error.remedy) from None
+        left, top = min(p.x for p in found), min(p.y for p in found)
+        dx, dy = (wish.place[0] - left, wish.place[1] - top) if wish.place else (0, 0)
+        sources = []
+        for piece in found:
+            layer, notes = piece.layer, list(piece.notes)
+            icc = layer.icc or document.icc
+            place = (piece.x + dx, piece.y + dy)
+            own = replace(wish, place=place, name=wish.name if len(found) == 1 else "")
+            sources.append(
+                _source(own, document, layer, layer.name, piece.array, place, icc, notes)
+            )
+        return [_placed(source) for source in sources]
+
+    def _several(self, wish: Wish) -> list[Source]:
+        """The layers of a group, or what is named."""
         first = self.read(wish)
         if first.layer is None or first.layer.children is None:
             return [first]
@@ -260,6 +282,38 @@ class SourceReader:
         return self._documents[key]
 
 
+def pictures_in(folder: Path) -> list[Path]:
+    """The picture files of a folder, by name.
+
+    Raises:
+        InvalidRequest: There are none.
+    """
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not files:
+        raise InvalidRequest(
+            f"The folder {folder} holds no pictures.",
+            value=str(folder),
+            remedy="Name a folder with PNG, JPEG, TIFF, WebP or layered files.",
+        )
+    return files
+
+
+def _pieces(document: Document, name: str) -> list[Piece]:
+    """The pieces that a name means: of a group its layers, of nothing the document's.
+
+    Raises:
+        InvalidRequest: There is no such layer or group; the message lists the groups there are.
+    """
+    if not name:
+        return pieces_of(document, None)
+    if not any(name in (path, layer.name) for path, layer in document.walk()):
+        raise InvalidRequest(
+            f"There is no group or layer named {name!r}.", value=name, remedy=groups_told(document)
+        )
+    layer = document.find(name)
+    return pieces_of(document, layer) if layer.is_group else [piece_of(document, layer)]
+
+
 def _placed(source: Source) -> Source:
     """The source where it was wished to be, its notes with the file's name."""
     if source.wish.place is not None:
@@ -272,17 +326,9 @@ def _whole(wish: Wish, document: Document, *, drawn: Document | None = None) -> 
     """A file's flat picture; ``drawn`` is what counts of the document, if it is not all."""
     drawn = drawn or document
     icc, notes = document.icc, list(document.notes)
-    lone = drawn.layers[0] if len(drawn.layers) == 1 else None
-    if (
-        lone is not None
-        and lone.array is not None
-        and lone.array.shape[:2]
-        == (
-            document.height,
-            document.width,
-        )
-    ):
-        plain = lone.opacity == 1 and lone.visible and (lone.x, lone.y) == (0, 0)
+    lone = drawn.layers[0] if drawn.is_flat else None
+    if lone is not None and lone.array is not None:
+        plain = lone.opacity == 1 and lone.visible
         if plain and lone.layer_mask is None and not lone.foreign:
             return _source(wish, document, None, wish.path.stem, lone.array, (0, 0), icc, notes)
     foreign = drawn.foreign()

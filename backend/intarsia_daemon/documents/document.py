@@ -78,6 +78,14 @@ class Document:
     notes: list[str] = field(default_factory=list)
     """Sentences about what was converted or left out while reading."""
 
+    @property
+    def is_flat(self) -> bool:
+        """Whether it is one layer of pixels that fills the canvas, as a flat picture is."""
+        if len(self.layers) != 1 or self.layers[0].array is None:
+            return False
+        lone, shape = self.layers[0], self.layers[0].array.shape
+        return (lone.x, lone.y, *shape[:2]) == (0, 0, self.height, self.width)
+
     def walk(self) -> Iterator[tuple[str, Layer]]:
         """Every layer and group with its path (``"Group/Layer"``), top first.
 

@@ -27,7 +27,10 @@ CAPABILITY_WORDS = {
     "w_plus": "has styles",
     "truncation": "can be truncated",
     "noise": "has noise inputs",
+    "regressor": "has a regressor, the network that reads a collage",
 }
+_ADDED_BY = {"regressor": 'add one to it with "intarsia train regressor"'}
+"""Capabilities that a model can be given here, and how."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +114,7 @@ def chosen_model(context: Context, model_id: str, capability: str = "") -> str:
         raise InvalidRequest(
             f"None of the {len(entries)} installed models {CAPABILITY_WORDS[capability]}.",
             value="",
-            remedy=f'Import one with "{IMPORT_COMMAND}", or train one with "intarsia train gan".',
+            remedy=_remedy_for(capability),
             code="NOT_FOUND",
         )
     raise InvalidRequest(
@@ -269,16 +272,25 @@ def _check_name(name: str, known: Sequence[str], parameter: str) -> None:
 
 
 def _check_capability(model: LoadedModel, capability: str) -> None:
-    if capability and capability not in model.generator.capabilities:
-        raise InvalidRequest(
-            f"The model {model.title!r} cannot be used here: none of the "
-            f"{model.generator.family} kind {CAPABILITY_WORDS[capability]}."
-            if capability == "w_plus"
-            else f"The model {model.title!r} does not do what is needed here: one that "
-            f"{CAPABILITY_WORDS[capability]}.",
-            value=model.id,
-            remedy="Choose another model, or leave the choice to the engine.",
-        )
+    if not capability or capability in model.generator.capabilities:
+        return
+    words, remedy = CAPABILITY_WORDS[capability], "or leave the choice to the engine"
+    what = f"does not do what is needed here: one that {words}"
+    if capability == "w_plus":
+        what = f"cannot be used here: none of the {model.generator.family} kind {words}"
+    if capability in _ADDED_BY:
+        what, remedy = words.replace("has a", "has no", 1), f"or {_ADDED_BY[capability]}"
+    raise InvalidRequest(
+        f"The model {model.title!r} {what}.",
+        value=model.id,
+        remedy=f"Choose another model, {remedy}.",
+    )
+
+
+def _remedy_for(capability: str) -> str:
+    if capability in _ADDED_BY:
+        return f"Choose a model and {_ADDED_BY[capability]}."
+    return f'Import one with "{IMPORT_COMMAND}", or train one with "intarsia train gan".'
 
 
 def _plain(name: str) -> str:

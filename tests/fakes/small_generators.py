@@ -23,27 +23,36 @@ from intarsia_models.families.sngan.networks import (
     SNGANEncoder,
     SNGANGenerator,
 )
+from intarsia_models.generators.generator import Generator
 from intarsia_models.generators.loading import save_generator
+from intarsia_models.latent_composition.regressor import MaskedRegressor
+from intarsia_models.latent_composition.settings import RegressorSettings
+from intarsia_models.latent_composition.regressor import MaskedRegressor
+from intarsia_models.latent_composition.settings import RegressorSettings
 
 LABELS = ("lemon", "lime", "apple", "plum")
 RESOLUTION = 32
 Z_DIM = 16
 TITLE = "Small fruit"
 SETTLING_PASSES = 60
+TEACHING_STEPS = 100
 
 
-def small_generator(*, companions: bool = True, classes: bool = True) -> SNGANGenerator:
+def small_generator(
+    *, companions: bool = True, classes: bool = True, regressor: bool = False
+) -> SNGANGenerator:
     """32 px, `LABELS` as classes, z of 16 numbers; the same weights every time.
 
     Args:
         companions: With discriminator, encoder and auxiliary networks.
         classes: Without them it is unconditional.
+        regressor: With a masked regressor that has learnt for a second: it sees colours.
     """
-    return copy.deepcopy(_made(companions, classes))
+    return copy.deepcopy(_made(companions, classes, regressor))
 
 
 @functools.cache
-def _made(companions: bool, classes: bool) -> SNGANGenerator:
+def _made(companions: bool, classes: bool, regressor: bool) -> SNGANGenerator:
     count = len(LABELS) if classes else 0
     sizes = GeneratorSettings((16, 12, 8, 8), num_classes=count, z_dim=Z_DIM)
     generator = SNGANGenerator(sizes, seed=5)
@@ -64,11 +73,19 @@ def _made(companions: bool, classes: bool) -> SNGANGenerator:
             EncoderSettings((8, 8, 12, 16), num_classes=count, z_dim=Z_DIM), seed=7
         )
         generator.auxiliary = SNGANAuxiliary(AuxiliarySettings(Z_DIM, 64, 32, 32), seed=8)
-    return generator.eval().requires_grad_(False)
+    generator.eval().requires_grad_(False)
+    if regressor:
+        generator.attach_regressor(_taught(generator))
+    return generator
 
 
 def install_small_generator(
-    home: Path, *, companions: bool = True, classes: bool = True, title: str = TITLE
+    home: Path,
+    *,
+    companions: bool = True,
+    classes: bool = True,
+    regressor: bool = False,
+    title: str = TITLE,
 ) -> str:
     """Put the small generator into an engine's home; returns the model's id.
 
@@ -76,16 +93,44 @@ def install_small_generator(
         home: The engine's home folder (``INTARSIA_HOME``).
         companions: See `small_generator`.
         classes: See `small_generator`.
+        regressor: See `small_generator`.
         title: Its name for people.
     """
-    generator = small_generator(companions=companions, classes=classes)
+    generator = small_generator(companions=companions, classes=classes, regressor=regressor)
     card = {
         "family": generator.family,
         "task": "generator",
         "title": title,
-        "source_hash": f"small-{companions}-{classes}",
+        "source_hash": f"small-{companions}-{classes}" + "-regressor" * regressor,
     }
     return ModelStore(home / "models").add(lambda folder: save_generator(generator, folder), card)
+
+
+def _taught(generator: SNGANGenerator) -> MaskedRegressor:
+    """A regressor after a few steps on the generator's own pictures, some of them in part."""
+    sizes = RegressorSettings(
+        generator.z_dim, width=8, small_input=True, num_classes=generator.num_classes
+    )
+    regressor = MaskedRegressor(sizes, seed=9).train()
+    optimizer = torch.optim.Adam(regressor.parameters(), 2e-3)
+    source = torch.Generator().manual_seed(13)
+    for _ in range(TEACHING_STEPS):
+        z = torch.randn(24, generator.z_dim, generator=source)
+        y = None
+        if generator.num_classes:
+            y = torch.randint(generator.num_classes, (24,), generator=source)
+        with torch.no_grad():
+            x = generator.synthesize(z, y)
+        coarse = torch.rand(24, 1, 4, 4, generator=source)
+        known = (torch.nn.functional.interpolate(coarse, x.shape[2:]) < 0.8).float()
+        reading = regressor.read(x, known)
+        loss = (reading.latent - z).square().mean()
+        if y is not None and reading.class_logits is not None:
+            loss = loss + 0.3 * torch.nn.functional.cross_entropy(reading.class_logits, y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return regressor.eval().requires_grad_(False)
 
 
 def _settle(generator: SNGANGenerator, source: torch.Generator, count: int) -> None:

@@ -2,8 +2,9 @@
 read.
 
 A bundle is a folder with ``weights.safetensors``, ``card.json`` and ``manifest.json`` (SHA-256 of
-both). It is written beside its place and moved there when everything has reached the disk, so
-that a crash leaves either the old one or the new one. Nothing here is ever unpickled.
+every other file); some of its tensors may lie in further files (``regressor.safetensors``). It is
+written beside its place and moved there when everything has reached the disk, so that a crash
+leaves either the old one or the new one. Nothing here is ever unpickled.
 """
 
 import hashlib
@@ -27,6 +28,8 @@ WEIGHTS = "weights.safetensors"
 CARD = "card.json"
 MANIFEST = "manifest.json"
 _STEP = re.compile(r"step-(\d{9})")
+_PART = re.compile(r"[a-z][a-z0-9_]{0,40}")
+_TENSORS = ".safetensors"
 
 
 @dataclass(frozen=True)
@@ -37,28 +40,43 @@ class Bundle:
     card: dict[str, Any]
 
 
-def write_bundle(folder: Path, tensors: Mapping[str, Tensor], card: Mapping[str, Any]) -> None:
+def write_bundle(
+    folder: Path,
+    tensors: Mapping[str, Tensor],
+    card: Mapping[str, Any],
+    *,
+    parts: Mapping[str, Mapping[str, Tensor]] | None = None,
+) -> None:
     """Write a bundle, replacing the one in its place.
 
     Args:
         folder: Where it is to be; its parent is made where it is missing.
         tensors: Any tensors by name; they are stored from the CPU.
         card: Plain JSON values.
+        parts: Further tensors by the name of a file of their own: ``regressor`` is written as
+            ``regressor.safetensors``. `read_bundle` gives all of them together.
 
     Raises:
         OSError: The disk is full or the place cannot be written. What was there before is still
         there.
+        ValueError: A part's name is no plain word, or two files hold a tensor of the same name.
     """
+    groups = {WEIGHTS: tensors, **{_part_file(name): part for name, part in (parts or {}).items()}}
+    names = [name for group in groups.values() for name in group]
+    if len(set(names)) != len(names):
+        raise ValueError("Two files of a bundle cannot hold a tensor of the same name.")
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = folder.parent / f".{folder.name}.{uuid.uuid4().hex}.part"
     fresh.mkdir()
     try:
-        stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-        save_file(stored, fresh / WEIGHTS)
+        for file, group in groups.items():
+            stored = {name: tensor.detach().cpu().contiguous() for name, tensor in group.items()}
+            save_file(stored, fresh / file)
         (fresh / CARD).write_text(json.dumps(dict(card), indent=1), encoding="utf-8")
-        manifest = {"files": {name: file_hash(fresh / name) for name in (WEIGHTS, CARD)}}
+        files = (*groups, CARD)
+        manifest = {"files": {name: file_hash(fresh / name) for name in files}}
         (fresh / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-        for name in (WEIGHTS, CARD, MANIFEST):
+        for name in (*files, MANIFEST):
             _sync(fresh / name)
         _sync(fresh)
         _put_in_place(fresh, folder)
@@ -77,13 +95,20 @@ def read_bundle(folder: Path) -> Bundle:
         raise UnreadableModel(f"{folder} holds no model: it has no {MANIFEST}.")
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        for name in (WEIGHTS, CARD):
-            if file_hash(folder / name) != manifest["files"][name]:
+        listed = manifest["files"]
+        parts = [name for name in listed if name not in (WEIGHTS, CARD)]
+        for name in (WEIGHTS, CARD, *parts):
+            if name in parts and name != _part_file(name.removesuffix(_TENSORS)):
+                raise ValueError(f"{MANIFEST} names {name!r}, which is no file of tensors.")
+            if file_hash(folder / name) != listed[name]:
                 raise DamagedCheckpoint(
                     f"{folder / name} is damaged: its bytes have changed since it was written."
                 )
         card = json.loads((folder / CARD).read_text(encoding="utf-8"))
-        return Bundle(load_file(folder / WEIGHTS), card)
+        tensors = load_file(folder / WEIGHTS)
+        for name in parts:
+            tensors |= load_file(folder / name)
+        return Bundle(tensors, card)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise DamagedCheckpoint(f"{folder} is damaged: {error}") from error
 
@@ -152,6 +177,17 @@ def file_hash(file: Path) -> str:
         while block := stream.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _part_file(name: str) -> str:
+    """The file of a part.
+
+    Raises:
+        ValueError: The name is no plain word.
+    """
+    if not _PART.fullmatch(name) or f"{name}{_TENSORS}" == WEIGHTS:
+        raise ValueError(f"A part of a bundle is named by a plain word, got {name!r}.")
+    return f"{name}{_TENSORS}"
 
 
 def _steps(folder: Path) -> list[Path]:

@@ -27,8 +27,6 @@ from intarsia_models.generators.generator import Generator
 from intarsia_models.generators.loading import save_generator
 from intarsia_models.latent_composition.regressor import MaskedRegressor
 from intarsia_models.latent_composition.settings import RegressorSettings
-from intarsia_models.latent_composition.regressor import MaskedRegressor
-from intarsia_models.latent_composition.settings import RegressorSettings
 
 LABELS = ("lemon", "lime", "apple", "plum")
 RESOLUTION = 32
@@ -77,6 +75,27 @@ def _made(companions: bool, classes: bool, regressor: bool) -> SNGANGenerator:
     if regressor:
         generator.attach_regressor(_taught(generator))
     return generator
+
+
+def small_regressor(generator: Generator, *, seed: int = 9) -> MaskedRegressor:
+    """A masked regressor that has learnt nothing, for any generator: of styles where it has them.
+
+    Args:
+        generator: Says what is regressed; its own regressor is not touched.
+        seed: Of the weights.
+    """
+    styles = "w_plus" in generator.capabilities
+    vectors, dims = generator.style_shape() if styles else (1, generator.z_dim)
+    settings = RegressorSettings(
+        dims=dims,
+        latent="w_plus" if styles else "z",
+        vectors=vectors,
+        width=4,
+        small_input=True,
+        mask_encoding="unit" if styles else "centred",
+        num_classes=generator.num_classes,
+    )
+    return MaskedRegressor(settings, seed=seed).eval().requires_grad_(False)
 
 
 def install_small_generator(

@@ -96,6 +96,7 @@ class ProGANGenerator(Generator):
     """Progressive GAN; every layer (layer1, layer2, …) is a level."""
 
     family = "proggan"
+    latent_metric = "cosine"
 
     def __init__(self, settings: ProGANSettings) -> None:
         super().__init__()

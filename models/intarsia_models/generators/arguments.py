@@ -9,6 +9,7 @@ from torch import Tensor
 
 if TYPE_CHECKING:
     from intarsia_models.generators.generator import Generator
+    from intarsia_models.latent_composition.regressor import MaskedRegressor
 
 
 def check_latent(generator: Generator, z: Tensor | None, w_plus: Tensor | None) -> None:
@@ -48,6 +49,31 @@ def check_label(generator: Generator, y: Tensor | None, *, with_styles: bool) ->
             raise ValueError(f"y must be (B, {count}) rows, got {tuple(y.shape)}.")
     elif y.ndim != 1 or bool(((y < 0) | (y >= count)).any()):
         raise ValueError(f"y must be (B,) classes from 0 to {count - 1}, got {y.tolist()}.")
+
+
+def check_regressor(generator: Generator, regressor: MaskedRegressor) -> None:
+    """It finds latents that the generator takes, and tells its classes apart or none.
+
+    Raises:
+        ValueError: Otherwise.
+    """
+    found = regressor.settings
+    if found.latent == "w_plus":
+        if "w_plus" not in generator.capabilities:
+            raise ValueError(f"{generator.family} has no styles, yet the regressor finds w_plus.")
+        wanted = tuple(generator.style_shape())
+    else:
+        wanted = (1, generator.z_dim)
+    if (found.vectors, found.dims) != wanted:
+        raise ValueError(
+            f"The regressor finds {found.vectors} x {found.dims} numbers, the generator takes "
+            f"{wanted[0]} x {wanted[1]}."
+        )
+    if found.num_classes not in (0, generator.num_classes):
+        raise ValueError(
+            f"The regressor tells {found.num_classes} classes apart, the generator has "
+            f"{generator.num_classes}."
+        )
 
 
 def check_names(names: Iterable[str], known: set[str], what: str) -> None:

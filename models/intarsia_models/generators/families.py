@@ -20,9 +20,10 @@ from intarsia_models.errors import UnreadableModel
 from intarsia_models.foreign_files import ForeignFile
 from intarsia_models.generators.generator import Generator
 
-Role = Literal["discriminator", "encoder", "auxiliary"]
-ROLES: tuple[Role, ...] = ("discriminator", "encoder", "auxiliary")
-"""Networks that belong to a generator; each one's tensors are named ``<role>.…``."""
+Role = Literal["discriminator", "encoder", "auxiliary", "regressor"]
+ROLES: tuple[Role, ...] = ("discriminator", "encoder", "auxiliary", "regressor")
+"""Networks that belong to a generator; each one's tensors are named ``<role>.…``. Families read and
+build the first three; a regressor is the same for all of them."""
 
 
 @dataclass(frozen=True)

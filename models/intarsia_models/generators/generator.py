@@ -15,21 +15,27 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from intarsia_models.generators.arguments import check_label, check_latent, check_names
+from intarsia_models.generators.arguments import (
+    check_label,
+    check_latent,
+    check_names,
+    check_regressor,
+)
 from intarsia_models.generators.class_maps import ClassMaps
 from intarsia_models.generators.transplants import Transplant, blend
+from intarsia_models.latent_composition.regressor import MaskedRegressor
 
 State = tuple[Tensor, ...]
 """Features of one level, each (B, C, h, w). StyleGAN2: features and the running RGB picture."""
 
 GROUPS = ("layout", "shapes", "texture")
 """Coarse, middle and fine layers in the artist's words."""
-CAPABILITIES = ("classes", "spatial_classes", "w_plus", "noise", "truncation")
+CAPABILITIES = ("classes", "spatial_classes", "w_plus", "noise", "truncation", "regressor")
 
 
 @dataclass(frozen=True)
@@ -117,6 +123,10 @@ class Generator(nn.Module, ABC):
     """``encoder(x, y) -> z``, (B, 3, h, w) in [-1, 1] to (B, z_dim)."""
     auxiliary: nn.Module | None
     """Extended latent space: ``extend(z) -> zeta`` and ``reduce(zeta) -> z``."""
+    regressor: MaskedRegressor | None
+    """Latents of pictures of which parts are known; see `attach_regressor`."""
+    latent_metric: Literal["mse", "cosine"] = "mse"
+    """How far apart two latents are: "cosine" where their length makes no difference."""
     projection_space: str = ""
     """Where pictures are best looked for ("z", "extended"), as measured by who made the model;
     empty: by what it has."""
@@ -128,6 +138,19 @@ class Generator(nn.Module, ABC):
         self.discriminator = None
         self.encoder = None
         self.auxiliary = None
+        self.regressor = None
+
+    def attach_regressor(self, regressor: MaskedRegressor | None) -> None:
+        """Give it a regressor, and the capability of that name; None takes both away.
+
+        Raises:
+            ValueError: It finds latents of another kind or size than the generator takes.
+        """
+        if regressor is not None:
+            check_regressor(self, regressor)
+        self.regressor = regressor
+        own = self.capabilities - {"regressor"}
+        self.capabilities = own if regressor is None else own | {"regressor"}
 
     # --- what a family implements
 
@@ -183,6 +206,14 @@ class Generator(nn.Module, ABC):
                 again = torch.randn(int(outside.sum()), generator=source)
                 z = z.masked_scatter(outside, again)
         return z.to(self._device())
+
+    def style_shape(self) -> tuple[int, int]:
+        """(L, w_dim): how many styles ``w_plus`` has, and their length.
+
+        Raises:
+            ValueError: There are no styles.
+        """
+        raise ValueError(f"{self.family} has no styles.")
 
     # --- pictures
 

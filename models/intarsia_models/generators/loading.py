@@ -1,8 +1,9 @@
 """Generators from files: public checkpoints, and our own folders of plain tensors.
 
 A public file is read once (nothing of it runs), turned into our form and built from that; our own
-folder (``weights.safetensors``, ``card.json``, ``manifest.json``) holds the same form. Weights may
-be stored in float16; they compute in float32 unless asked otherwise.
+folder (``weights.safetensors``, ``card.json``, ``manifest.json``; where it has a masked regressor,
+also ``regressor.safetensors``) holds the same form. Weights may be stored in float16; they compute
+in float32 unless asked otherwise.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ from intarsia_models.errors import UnreadableModel
 from intarsia_models.foreign_files import open_foreign
 from intarsia_models.generators.families import (
     ROLES,
+    Companion,
     Converted,
+    Family,
     Role,
     family_of,
     recognise,
 )
 from intarsia_models.generators.generator import Generator
+from intarsia_models.latent_composition.public_encoders import read_regressor
+from intarsia_models.latent_composition.regressor import build_regressor
 
 SAMPLE_SEED = 0
 SAMPLE_SIDE = 16
@@ -36,6 +41,8 @@ SAMPLE_TOLERANCE = 0.02
 devices and threads round differently, another picture is far off."""
 FORM = 1
 """Version of our own form."""
+REGRESSOR = "regressor"
+"""The role whose network is the same for all families, and lies in a file of its own."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,7 @@ def load_generator(
     discriminator: str | Path | None = None,
     encoder: str | Path | None = None,
     auxiliary: str | Path | None = None,
+    regressor: str | Path | None = None,
     labels: Sequence[str] | None = None,
     device: str | torch.device = "cpu",
     half: bool = False,
@@ -66,6 +74,7 @@ def load_generator(
         discriminator: A public file with the generator's discriminator.
         encoder: A public file with its encoder.
         auxiliary: A public file with its auxiliary networks.
+        regressor: A public file with a masked encoder for it (latent composition).
         labels: Class names by id; None keeps those of the model.
         device: Where it computes.
         half: Compute in float16 on a GPU.
@@ -78,7 +87,7 @@ def load_generator(
             plain values.
     """
     path = Path(path)
-    companions = _given(discriminator, encoder, auxiliary)
+    companions = _given(discriminator, encoder, auxiliary, regressor)
     if (path / MANIFEST).is_file():
         if companions:
             raise ValueError(f"{path} is a whole model of ours; it takes no companion files.")
@@ -102,9 +111,7 @@ def convert(path: Path, companions: Mapping[Role, Path] | None = None) -> Conver
     family = recognise(file)
     converted = family.read(file)
     for role, place in (companions or {}).items():
-        if family.read_companion is None:
-            raise UnreadableModel(f"{family.name} has no {role} files.", f"Leave out {place}.")
-        companion = family.read_companion(open_foreign(place), role, converted)
+        companion = _companion(family, role, place, converted)
         converted = replace(
             converted,
             settings={**converted.settings, role: companion.settings},
@@ -121,7 +128,7 @@ def build(conversion: Conversion) -> Generator:
     """
     converted = conversion.converted
     family = family_of(conversion.family)
-    generator = _built(family.build, converted.settings, converted.tensors)
+    generator = _built(family, converted.settings, converted.tensors)
     generator.labels = _checked_labels(converted.labels, generator.num_classes)
     return generator
 
@@ -151,7 +158,7 @@ def save_generator(
     written = {
         "form": FORM,
         "family": generator.family,
-        "settings": generator.settings(),
+        "settings": settings_of(generator),
         "labels": list(generator.labels),
         "resolution": generator.resolution,
         "z_dim": generator.z_dim,
@@ -161,9 +168,19 @@ def save_generator(
         "companions": [role for role in ROLES if getattr(generator, role) is not None],
         **(card or {}),
     }
-    stored = _built(family_of(generator.family).build, written["settings"], tensors)
+    stored = _built(family_of(generator.family), written["settings"], tensors)
     written["sample"] = sample_of(stored.eval())
-    write_bundle(folder, tensors, written)
+    own = {name: tensor for name, tensor in tensors.items() if not _is_regressors(name)}
+    found = {name: tensor for name, tensor in tensors.items() if _is_regressors(name)}
+    write_bundle(folder, own, written, parts={REGRESSOR: found} if found else None)
+
+
+def settings_of(generator: Generator) -> dict[str, Any]:
+    """Plain JSON values from which all of it is built again: its family's, and its regressor's."""
+    written = generator.settings()
+    if generator.regressor is not None:
+        written[REGRESSOR] = generator.regressor.settings.to_dict()
+    return written
 
 
 def own_tensors(generator: Generator) -> dict[str, Tensor]:
@@ -228,31 +245,53 @@ def _load_own(folder: Path) -> Generator:
     settings = card.get("settings")
     if not isinstance(settings, dict):
         raise UnreadableModel(f"{folder} holds no generator: its card has no settings.")
-    generator = _built(family.build, settings, bundle.tensors)
+    generator = _built(family, settings, bundle.tensors)
     labels = [str(label) for label in card.get("labels", ())]
     generator.labels = _checked_labels(labels, generator.num_classes)
     generator.projection_space = str(card.get("projection_space", ""))
     return generator
 
 
-def _built(make: Any, settings: dict[str, Any], tensors: Mapping[str, Tensor]) -> Generator:
+def _built(family: Family, settings: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Generator:
     """Build in float32, with every error a sentence."""
     whole = {
         name: tensor.float() if tensor.is_floating_point() else tensor
         for name, tensor in tensors.items()
     }
+    own = {name: tensor for name, tensor in whole.items() if not _is_regressors(name)}
+    found = {
+        name.removeprefix(f"{REGRESSOR}."): tensor
+        for name, tensor in whole.items()
+        if _is_regressors(name)
+    }
+    sizes = {name: value for name, value in settings.items() if name != REGRESSOR}
     try:
-        return make(settings, whole).eval()
+        generator = family.build(sizes, own).eval()
+        if found or REGRESSOR in settings:
+            generator.attach_regressor(build_regressor(settings[REGRESSOR], found))
+        return generator
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UnreadableModel(
             f"The model's tensors do not fit its settings: {error}", "Import it again."
         ) from error
 
 
-def _given(
-    discriminator: str | Path | None, encoder: str | Path | None, auxiliary: str | Path | None
-) -> dict[Role, Path]:
-    named = zip(ROLES, (discriminator, encoder, auxiliary), strict=True)
+def _companion(family: Family, role: Role, place: Path, converted: Converted) -> Companion:
+    if role == REGRESSOR:
+        generator = _built(family, converted.settings, converted.tensors)
+        return read_regressor(open_foreign(place), generator)
+    if family.read_companion is None:
+        raise UnreadableModel(f"{family.name} has no {role} files.", f"Leave out {place}.")
+    return family.read_companion(open_foreign(place), role, converted)
+
+
+def _is_regressors(name: str) -> bool:
+    return name.startswith(f"{REGRESSOR}.")
+
+
+def _given(*places: str | Path | None) -> dict[Role, Path]:
+    """Files by role, in the order of `ROLES`."""
+    named = zip(ROLES, places, strict=True)
     return {role: Path(place) for role, place in named if place is not None}
 
 

@@ -166,9 +166,7 @@ class _Search:
         self.distance = distance
         self.noise_weight = noise_weight
         self.noise = generator.stored_noise()
-        with torch.no_grad():
-            mean = generator.mean_style(y)
-            self.shape = generator.encode_latent(None, y, w_plus=mean).w_plus.shape[1:]
+        self.shape = generator.style_shape()
 
     def begin(
         self,

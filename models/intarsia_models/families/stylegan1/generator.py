@@ -207,6 +207,10 @@ class StyleGAN1Generator(Generator):
         assert z is not None
         return self.mapping(z)[:, None]
 
+    def style_shape(self) -> tuple[int, int]:
+        """See `Generator.style_shape`."""
+        return len(self.layers), self.w_dim
+
     def mean_style(self, y: Tensor | None = None) -> Tensor:
         """(1, 1, w_dim): the mean style."""
         return self.w_avg.view(1, 1, -1)

@@ -125,6 +125,10 @@ class StyleGAN2Generator(Generator):
             c = c.to(self.w_avg)
         return self.mapping(z, c)[:, None]
 
+    def style_shape(self) -> tuple[int, int]:
+        """See `Generator.style_shape`."""
+        return self.sizes.styles, self.w_dim
+
     def mean_style(self, y: Tensor | None) -> Tensor:
         """(B, 1, w_dim): the mean style of the classes; of all latents without classes.
 

@@ -26,12 +26,12 @@ def generated_place(model: LoadedModel, picture: Picture | None, *, enlarge: boo
     """
     size = model.generator.resolution
     if picture is None:
-        return Crop(_blank(size, size, 0, 0, np.dtype(np.uint8)), 0, 0, size, size)
+        return Crop(blank_canvas(size, size, 0, 0, np.dtype(np.uint8)), 0, 0, size, size)
     height, width = picture.array.shape[:2]
     side = min(height, width) if enlarge else size
     left, top = (width - side) // 2, (height - side) // 2
     dtype = DTYPES[dtype_name(picture.array)]
-    canvas = _blank(side, side, picture.x + left, picture.y + top, dtype)
+    canvas = blank_canvas(side, side, picture.x + left, picture.y + top, dtype)
     return Crop(canvas, 0, 0, side, size)
 
 
@@ -70,6 +70,6 @@ def made_from(model: LoadedModel, latent: Latent) -> Tensor:
     return generator.render(generator.trace(**latent.arguments(str(model.device))))
 
 
-def _blank(height: int, width: int, x: int, y: int, dtype: np.dtype) -> Picture:
-    """Stands for a canvas: only size, place and sample type count."""
+def blank_canvas(height: int, width: int, x: int, y: int, dtype: np.dtype) -> Picture:
+    """A picture of nothing that stands for a canvas: size, place and sample type; no memory."""
     return Picture(np.broadcast_to(np.zeros(1, dtype), (height, width, 4)), x, y)

@@ -119,7 +119,7 @@ class Crop:
             than the model); the values themselves where the sizes are equal.
         """
         matrices = [
-            _weights(low - start, high - start, self.side, self.resolution)
+            interpolation_matrix(low - start, high - start, self.side, self.resolution)
             for low, high, start in (
                 (window.top, window.bottom, self.top),
                 (window.left, window.right, self.left),
@@ -240,7 +240,7 @@ def blending_of(
     if coverage is None:
         size = (1, 1, inside.bottom - inside.top, inside.right - inside.left)
         return Blending(inside, torch.ones(size), edge, detail)
-    weight = _spread(inside.cut(coverage), REACH * softness)
+    weight = spread(inside.cut(coverage), REACH * softness)
     part = window_of(weight)
     window = Window(
         inside.left + part.left,
@@ -317,8 +317,8 @@ def _in_range(picture: Tensor) -> Tensor:
     return picture.detach().float().cpu().clamp(-1, 1)
 
 
-def _spread(coverage: np.ndarray, reach: float) -> np.ndarray:
-    """The coverage, falling smoothly to 0 at ``reach`` pixels around where it is at least half."""
+def spread(coverage: np.ndarray, reach: float) -> np.ndarray:
+    """(H, W): the coverage, which falls smoothly to 0 at ``reach`` around where it is a half."""
     inside = coverage >= 0.5
     if reach <= 0 or not inside.any() or inside.all():
         return coverage
@@ -343,8 +343,18 @@ def _mirrored(start: int, count: int, size: int) -> np.ndarray | slice:
     return np.where(index < size, index, 2 * size - 1 - index)
 
 
-def _weights(first: int, last: int, side: int, resolution: int) -> Tensor:
-    """(last - first, resolution): what each pixel of the picture takes of each of the model's."""
+def interpolation_matrix(first: int, last: int, side: int, resolution: int) -> Tensor:
+    """(last - first, resolution) float32: what a picture's pixels take of each of the model's.
+
+    Args:
+        first: The first pixel, counted from the square's edge.
+        last: Behind the last one.
+        side: The square's size in the picture's pixels.
+        resolution: Its size in the model's pixels.
+
+    Returns:
+        Cubic interpolation where the picture is larger, averages where it is smaller.
+    """
     if side < resolution:
         edges = np.arange(first, last + 1)[:, None] * (resolution / side)
         cells = np.arange(resolution)[None]

@@ -1,0 +1,184 @@
+"""What a model made of rough pieces, back at the pieces' own size.
+
+The model paints at its own small size. What of it is shown, and where the pieces' finer detail
+comes back, is the artist's choice (`Detail`); docs/decisions/0009-full-resolution.md.
+
+Beyond Chai et al. 2021 (arXiv:2103.10426), whose pictures have the model's size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from intarsia_client.errors import InvalidRequest
+from intarsia_daemon.composition import Window
+from intarsia_daemon.pixels import (
+    Area,
+    Layer,
+    alpha_tensor,
+    dtype_name,
+    layer_from_tensors,
+    on_canvas,
+)
+from intarsia_daemon.real_pictures import Crop, spread
+from intarsia_daemon.rough_pieces import PastedPieces, RoughPieces, pasted, unit_colours
+from intarsia_models.latent_composition.collages import Collage
+
+Detail = Literal["pieces", "background", "model"]
+"""What is shown: "model", the model's own pixels, enlarged; "pieces", on top of them what the
+pieces have of detail finer than the model's pixels, fading out towards seams and holes;
+"background", as "pieces", but what is seen of the backmost piece only takes the change that the
+model makes of it when the others are added, so that its own pixels stay where nothing changes."""
+
+
+@dataclass(frozen=True)
+class Returning:
+    """How a collage comes back, as the artist chose."""
+
+    detail: Detail = "pieces"
+    softness: float = 0.02
+    """How far from seams and holes detail fades out, and how far around what is kept exactly the
+    picture follows, as a share of the collage's longer side."""
+
+
+class CompositePicture:
+    """One collage at its own size, for what models make of it."""
+
+    def __init__(
+        self,
+        rough: RoughPieces,
+        crop: Crop,
+        collage: Collage,
+        returning: Returning,
+        keep: Area | None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            rough: The pieces.
+            crop: The square that the model saw; its picture is the pieces' canvas.
+            collage: What the model saw.
+            returning: How.
+            keep: Where the pieces' pixels stay exactly; None: nowhere.
+
+        Raises:
+            InvalidRequest: ``keep`` covers nothing of the pieces.
+        """
+        self._rough, self._crop, self._returning = rough, crop, returning
+        self._collage = collage
+        height, width = rough.canvas.array.shape[:2]
+        self._window = Window(0, 0, width, height)
+        self._reach = returning.softness * max(height, width)
+        needs_own = returning.detail != "model" or keep is not None
+        self._pasted = pasted(rough) if needs_own else None
+        self._keep = None if keep is None else self._kept(keep)
+
+    def layer(self, name: str, made: Tensor, background: Tensor | None = None) -> Layer:
+        """An opaque layer over the rectangle of the pieces.
+
+        Args:
+            name: For the artist.
+            made: (1, 3, R, R) in [-1, 1]: the model's picture.
+            background: (1, 3, R, R): what it makes of the backmost piece alone; only "background"
+                needs it.
+        """
+        made = _unit(made)
+        shown = self._enlarged(made)
+        own = self._pasted
+        if own is not None and self._returning.detail != "model":
+            small = _unit(self._collage.image)
+            known = self._collage.known.cpu()
+            seen = self._enlarged(known * small + (1 - known) * made)
+            weight = detail_weight(own, self._reach)
+            shown += weight[..., None] * (own.colours - seen)
+            if self._returning.detail == "background" and background is not None:
+                self._put_background(shown, made - _unit(background))
+        if own is not None and self._keep is not None:
+            shown += self._keep[..., None] * (own.colours - shown)
+        return self._sampled(name, shown)
+
+    def _put_background(self, shown: np.ndarray, change: Tensor) -> None:
+        """Show the backmost piece's own pixels with the change, where it is what is seen."""
+        assert self._pasted is not None
+        back = self._rough.pieces[0]
+        top, left = back.y - self._rough.canvas.y, back.x - self._rough.canvas.x
+        height, width = back.array.shape[:2]
+        window = Window(left, top, left + width, top + height)
+        weight = alpha_tensor(back)[0, 0].numpy() * window.cut(self._uncovered())
+        changed = unit_colours(back) + window.cut(self._enlarged(change))
+        part = window.cut(shown)
+        part += weight[..., None] * (changed - part)
+
+    def _uncovered(self) -> np.ndarray:
+        """(H, W): how much the pieces in front leave to be seen of the backmost one."""
+        rest = np.ones(self._rough.canvas.array.shape[:2], np.float32)
+        for piece in self._rough.pieces[1:]:
+            top, left = piece.y - self._rough.canvas.y, piece.x - self._rough.canvas.x
+            height, width = piece.array.shape[:2]
+            rest[top : top + height, left : left + width] *= 1 - alpha_tensor(piece)[0, 0].numpy()
+        return rest
+
+    def _kept(self, keep: Area) -> np.ndarray:
+        """(H, W): how much the pieces' own pixels count."""
+        assert self._pasted is not None
+        coverage = alpha_tensor(on_canvas(keep, self._rough.canvas))[0, 0].numpy()
+        known = coverage * self._pasted.alpha
+        if not known.any():
+            raise InvalidRequest(
+                "The area to keep covers nothing of the pieces.",
+                value=[keep.x, keep.y, keep.array.shape[1], keep.array.shape[0]],
+                remedy="Select what has to stay as it is, or select nothing.",
+            )
+        return spread(coverage, self._reach) * self._pasted.alpha
+
+    def _enlarged(self, values: Tensor) -> np.ndarray:
+        """(H, W, C) float32 on the canvas, from (1, C, R, R)."""
+        large = self._crop.enlarged(values, self._window)[0]
+        return np.ascontiguousarray(large.permute(1, 2, 0).numpy())
+
+    def _sampled(self, name: str, shown: np.ndarray) -> Layer:
+        canvas = self._rough.canvas
+        if dtype_name(canvas.array) != "f32":
+            tensor = torch.from_numpy(shown).permute(2, 0, 1)[None]
+            return layer_from_tensors(name, tensor * 2 - 1, like=canvas)
+        low, high = 0.0, 1.0
+        if self._pasted is not None:  # values of the pieces beyond [0, 1] stay beyond
+            low, high = (f(self._pasted.colours, x) for f, x in ((np.minimum, 0), (np.maximum, 1)))
+        array = np.ones(canvas.array.shape, np.float32)
+        np.clip(shown, low, high, out=array[..., :3])
+        return Layer(name, array, canvas.x, canvas.y)
+
+
+def detail_weight(own: PastedPieces, reach: float) -> np.ndarray:
+    """(H, W) float32 in [0, 1]: how much of the pieces' own detail is shown.
+
+    Args:
+        own: The pieces at their own size.
+        reach: Pixels from seams and holes within which it fades out; 0: a hard end at the holes.
+    """
+    seam = own.owner < 0
+    for axis in (0, 1) if reach > 0 else ():
+        before, after = (_part(own.owner, axis, *ends) for ends in ((None, -1), (1, None)))
+        differs = before != after
+        _part(seam, axis, None, -1)[:] |= differs
+        _part(seam, axis, 1, None)[:] |= differs
+    if reach <= 0 or not seam.any():
+        return np.where(seam, np.float32(0), own.alpha)
+    distance = cv2.distanceTransform((~seam).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    t = np.clip(distance / np.float32(reach), 0, 1)
+    return t * t * (3 - 2 * t) * own.alpha
+
+
+def _part(array: np.ndarray, axis: int, first: int | None, last: int | None) -> np.ndarray:
+    return array[first:last] if axis == 0 else array[:, first:last]
+
+
+def _unit(picture: Tensor) -> Tensor:
+    """On the CPU in [0, 1]; some generators go beyond, which no layer can show."""
+    return (picture.detach().float().cpu().clamp(-1, 1) + 1) / 2

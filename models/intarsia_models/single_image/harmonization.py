@@ -1,5 +1,9 @@
-"""From a model and a composite to the picture that a painter gets."""
+"""From a model and a composite to the picture that a painter gets.
 
+`composite` is shared with `retouching`; `harmonize` and `harmonize_several` are the task itself.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,8 +23,8 @@ _LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 
 
 @dataclass(frozen=True)
-class Harmonized:
-    """A composite that has taken on the style of its surroundings."""
+class Composite:
+    """A changed picture that has taken on the style of the model's picture where it was changed."""
 
     picture: Tensor
     """(1, 3, H, W) in [-1, 1] at the size of the composite; outside ``edit_mask`` it is the
@@ -39,7 +43,7 @@ def harmonize(
     strength: float = 1.0,
     radius: int | None = None,
     sigma: float = 5.0,
-) -> Harmonized:
+) -> Composite:
     """Give something that was pasted into a picture the style of the picture.
 
     Args:
@@ -66,7 +70,61 @@ def harmonize(
     picture (blur, after a short training) is not handed on; a model that rebuilds it well gives
     its output unchanged.
     """
+    return harmonize_several(
+        model, naive, [edit_mask], strengths=[strength], radius=radius, sigma=sigma
+    )[0]
+
+
+def harmonize_several(
+    model: TrainedModel,
+    naive: Tensor,
+    edit_masks: Sequence[Tensor],
+    *,
+    strengths: Sequence[float] | None = None,
+    radius: int | None = None,
+    sigma: float = 5.0,
+) -> list[Composite]:
+    """Harmonize several things that were pasted into one picture.
+
+    The model sees them all at once, so that each is judged beside the others.
+
+    Args:
+        model: See `harmonize`.
+        naive: (1, 3, H, W) in [-1, 1]: the picture with all things pasted in.
+        edit_masks: (1, 1, H, W) in [0, 1] per thing.
+        strengths: Per thing, see `harmonize`; by default 1 for all.
+        radius: See `harmonize`.
+        sigma: See `harmonize`.
+
+    Returns:
+        Per thing a composite that changes the surroundings of that thing only.
+
+    Raises:
+        ValueError: A shape or number is wrong, or there are not as many strengths as areas.
+
+    Source: see `harmonize`.
+    """
+    chosen = [1.0] * len(edit_masks) if strengths is None else list(strengths)
+    if len(chosen) != len(edit_masks):
+        raise ValueError(f"There are {len(edit_masks)} areas and {len(chosen)} strengths.")
     check_picture(naive)
+    naive = naive.to(model.real)
+    for area, strength in zip(edit_masks, chosen, strict=True):
+        check_area(naive, area, strength)
+    generated = model.apply(naive)
+    grown = model.settings.mask_radius if radius is None else radius
+    return [
+        composite(model, naive, area, generated, strength=strength, radius=grown, sigma=sigma)
+        for area, strength in zip(edit_masks, chosen, strict=True)
+    ]
+
+
+def check_area(naive: Tensor, edit_mask: Tensor, strength: float) -> None:
+    """Refuse an area that does not fit its picture.
+
+    Raises:
+        ValueError: Naming the shape or range that would fit.
+    """
     if edit_mask.shape != (1, 1, *naive.shape[-2:]):
         raise ValueError(
             f"edit_mask must be (1, 1, {naive.shape[-2]}, {naive.shape[-1]}) like the picture, "
@@ -74,18 +132,38 @@ def harmonize(
         )
     if not 0.0 <= strength <= 1.0:
         raise ValueError(f"strength must lie in [0, 1], got {strength}.")
-    naive = naive.to(model.real)
+
+
+def composite(
+    model: TrainedModel,
+    naive: Tensor,
+    edit_mask: Tensor,
+    generated: Tensor,
+    *,
+    strength: float,
+    radius: int,
+    sigma: float,
+) -> Composite:
+    """Bring what a model made of a changed picture into that picture.
+
+    Args:
+        model: The model.
+        naive: (1, 3, H, W) in [-1, 1], on the model's device.
+        edit_mask: (1, 1, H, W) in [0, 1].
+        generated: (1, 3, h, w) in [-1, 1]: what the model made of ``naive``.
+        strength: See `harmonize`.
+        radius: See `harmonize`.
+        sigma: See `harmonize`.
+    """
     inside = F.adaptive_max_pool2d(edit_mask.to(model.real), model.sizes[-1])
-    generated = model.apply(naive)
     small = _at_size_of(generated, naive)
-    grown = model.settings.mask_radius if radius is None else radius
-    if grown == 0 and sigma == 0:
+    if radius == 0 and sigma == 0:
         area = edit_mask.to(model.real) * strength
     else:
-        area = soft_edit_mask(inside, radius=grown, sigma=sigma)
+        area = soft_edit_mask(inside, radius=radius, sigma=sigma)
         area = F.interpolate(area, naive.shape[-2:], mode="bilinear").to(model.real) * strength
     changed = apply_difference(naive, small, _with_own_detail(model, small, generated, inside))
-    return Harmonized(torch.lerp(naive, changed, area), area, generated)
+    return Composite(torch.lerp(naive, changed, area), area, generated)
 
 
 def _with_own_detail(

@@ -56,9 +56,21 @@ class TrainedModel:
         self.real = self.real.to(device)
         return self
 
+    @property
+    def is_grey(self) -> bool:
+        """Whether its training picture has no colours."""
+        red, green, blue = self.real[0]
+        return torch.equal(red, green) and torch.equal(green, blue)
+
+    def in_own_colours(self, made: Tensor) -> Tensor:
+        """(B, 3, H, W) in [-1, 1]: without the tints that creep into what a model of a grey picture
+        makes; of other models, what was given."""
+        return made.mean(dim=1, keepdim=True).expand(-1, 3, -1, -1) if self.is_grey else made
+
     def reconstruct(self) -> Tensor:
         """(1, 3, H, W) in [-1, 1]: the training picture as the model rebuilds it."""
-        return self.generator.synthesize(self.fixed_noises, self.sizes, batch_statistics=True)
+        made = self.generator.synthesize(self.fixed_noises, self.sizes, batch_statistics=True)
+        return self.in_own_colours(made)
 
     def apply(self, picture: Tensor) -> Tensor:
         """Send a picture through the model in place of its own (harmonization, editing).
@@ -74,7 +86,8 @@ class TrainedModel:
         """
         coarsest = resize_tensor(picture, *self.sizes[0]).to(self.real)
         noises = [coarsest, *self.fixed_noises[1:]]
-        return self.generator.synthesize(noises, self.sizes, batch_statistics=True)
+        made = self.generator.synthesize(noises, self.sizes, batch_statistics=True)
+        return self.in_own_colours(made)
 
     def card(self, software_version: str = "") -> dict[str, Any]:
         """What the model is, as plain JSON values."""

@@ -184,6 +184,17 @@ class SingleImageGenerator(nn.Module):
 
         Source: arXiv:2003.11512, section 3.1; border rules by task as in the public code.
         """
+        return self.to_image(self.last_features(noises, sizes, batch_statistics=batch_statistics))
+
+    @torch.no_grad()
+    def last_features(
+        self,
+        noises: Sequence[Tensor],
+        sizes: Sequence[Size],
+        *,
+        batch_statistics: bool | None = None,
+    ) -> Tensor:
+        """What `synthesize` makes its picture of: (B, C, H, W); see there for the arguments."""
         sizes = [(int(size[-2]), int(size[-1])) for size in sizes]
         sizes = sizes[: len(noises)] if len(sizes) > len(noises) else sizes
         self._check(noises, sizes)
@@ -191,7 +202,11 @@ class SingleImageGenerator(nn.Module):
         was_training = self.training
         self.eval()
         try:
-            return self._synthesized(noises, sizes, own)[-1]
+            features = self.first_features(noises[0], batch_statistics=own)
+            for n in range(1, len(noises)):
+                z, size = noises[n], sizes[n]
+                features = self.next_features(features, n, z, size, batch_statistics=own)
+            return features
         finally:
             self.train(was_training)
 
@@ -226,14 +241,6 @@ class SingleImageGenerator(nn.Module):
             for handle in handles:
                 handle.remove()
         return found
-
-    def _synthesized(
-        self, noises: Sequence[Tensor], sizes: Sequence[Size], own: bool
-    ) -> list[Tensor]:
-        features = self.first_features(noises[0], batch_statistics=own)
-        for n in range(1, len(noises)):
-            features = self.next_features(features, n, noises[n], sizes[n], batch_statistics=own)
-        return [features, self.to_image(features)]
 
     def _first_stage(self, x: Tensor, batch_statistics: bool) -> Tensor:
         if self.settings.border == "noise":

@@ -14,7 +14,7 @@ import torch
 from intarsia_daemon.context import Context
 from intarsia_daemon.generator_models import LoadedModel
 from intarsia_daemon.held_pictures import HeldPicture
-from intarsia_daemon.pixels import Layer
+from intarsia_daemon.pixels import Layer, Picture
 from intarsia_daemon.real_pictures import Blending, ChangedPicture
 from intarsia_models.generators.class_maps import ClassMaps
 from intarsia_models.generators.transplants import Transplant
@@ -70,25 +70,60 @@ def edited_layers(
         frames: How many amounts from 0 to 1 are computed beside it; below 2 none.
         index: The layer's index in `Outcome.layers`.
     """
+    amounts, notes = amounts_beside(amount, frames, blending, held.crop.picture)
+    layers = _layers(model, held, edit, blending, context, name, amounts)
+    return by_amount(layers, amounts, amount, notes, index=index)
+
+
+def amounts_beside(
+    amount: float, frames: int, blending: Blending, picture: Picture
+) -> tuple[list[float], list[str]]:
+    """The amounts that are computed: the one that was asked for, and as many as can be kept.
+
+    Args:
+        amount: In [0, 1].
+        frames: How many amounts from 0 to 1 are wanted beside it; below 2 none.
+        blending: Its window is the layers' size.
+        picture: Gives their sample type.
+
+    Returns:
+        The amounts in rising order, and what the artist should know.
+    """
     window = blending.window
     pixels = (window.right - window.left) * (window.bottom - window.top)
-    item = pixels * 4 * held.crop.picture.array.dtype.itemsize
-    affordable = min(frames, LIMIT_BYTES // item)
+    affordable = min(frames, LIMIT_BYTES // (pixels * 4 * picture.array.dtype.itemsize))
     notes = []
     if affordable < frames and frames >= 2:
         told = f"{affordable} steps" if affordable >= 2 else "none"
         notes.append(f"The area is large: the amount has {told} to choose from, not {frames}.")
     steps = np.linspace(0, 1, affordable).tolist() if affordable >= 2 else []
-    amounts = sorted({*steps, amount})
-    layers = _layers(model, held, edit, blending, context, name, amounts)
-    chosen = amounts.index(amount)
+    return sorted({*steps, amount}), notes
+
+
+def by_amount(
+    layers: Sequence[Layer],
+    amounts: Sequence[float],
+    amount: float,
+    notes: list[str],
+    *,
+    index: int = 0,
+) -> EditedLayers:
+    """The layer at the amount that was asked for, and the others as its frames.
+
+    Args:
+        layers: One for each amount.
+        amounts: As `amounts_beside` gave them.
+        amount: One of them.
+        notes: For the artist.
+        index: The layer's index in `Outcome.layers`.
+    """
+    chosen = list(amounts).index(amount)
     others = [
         replace(layer, amount=step, frame_of=index)
         for step, layer in zip(amounts, layers, strict=True)
         if step != amount
     ]
-    main = replace(layers[chosen], amount=amount if others else None)
-    return EditedLayers(main, others, notes)
+    return EditedLayers(replace(layers[chosen], amount=amount if others else None), others, notes)
 
 
 @torch.inference_mode()

@@ -61,9 +61,14 @@ def hold_placed(
         known = holder.known(whole)
         if known is not None:
             return known
+    return holder.hold(placed_crop(picture, coverage, placing, resolution))
+
+
+def placed_crop(
+    picture: Picture, coverage: np.ndarray | None, placing: Placing, resolution: int
+) -> Crop:
+    """The square that a model sees of a picture; arguments as `hold_placed`."""
     if coverage is None or placing.crop == "whole":
-        return holder.hold(whole)
+        return whole_crop(picture, resolution)
     reach = REACH * placing.softness
-    return holder.hold(
-        crop_around(picture, coverage, resolution, context=placing.surroundings, reach=reach)
-    )
+    return crop_around(picture, coverage, resolution, context=placing.surroundings, reach=reach)

@@ -102,12 +102,15 @@ CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time
 def alternating(
     ways: dict[str, Callable[[], Any]], repeats: int, clock: Callable[[], float]
 ) -> dict[str, float]:
-    """Median milliseconds of each way; each round takes all of them."""
+    """Median milliseconds of each way; each round takes all of them, beginning with another one:
+    what ran before leaves the caches and the allocator as the next one finds them."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
+    names = list(ways)
     for turn in range(-2, repeats):  # two rounds to warm up
-        for name, call in ways.items():
+        first = turn % len(names)
+        for name in names[first:] + names[:first]:
             start = clock()
-            call()
+            ways[name]()
             if turn >= 0:
                 taken[name].append(1000 * (clock() - start))
     return {name: statistics.median(values) for name, values in taken.items()}

@@ -179,7 +179,7 @@ def test_what_does_not_fit_is_refused() -> None:
 
 
 def test_lpips_is_used_where_it_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    from intarsia_models.projection import w_plus
+    from intarsia_models.projection import perceptual
     from intarsia_models.projection.perceptual import BACKBONES, PerceptualMetric
 
     generator = stylegan2()
@@ -190,8 +190,8 @@ def test_lpips_is_used_where_it_is_given(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found.distance == "perceptual"
     assert found.loss < found.losses[0]
     assert isinstance(found, Projection)
-    monkeypatch.setattr(w_plus, "find_backbone", lambda: (BACKBONES[2], "anywhere"))
-    monkeypatch.setattr(w_plus, "load_metric", lambda: metric)
+    monkeypatch.setattr(perceptual, "find_backbone", lambda: (BACKBONES[2], "anywhere"))
+    monkeypatch.setattr(perceptual, "load_metric", lambda: metric)
     assert project(generator, target, steps=0).distance == "perceptual"
     assert project_w_plus(generator, target, steps=0, metric=None).distance == "discriminator"
 

@@ -23,7 +23,13 @@ from torch.nn.functional import avg_pool2d, interpolate
 
 from intarsia_models.errors import UnreadableModel
 from intarsia_models.foreign_files import open_foreign
-from intarsia_models.projection.distances import PIXEL_WEIGHT, Distance, squared_difference
+from intarsia_models.generators.generator import Generator
+from intarsia_models.projection.distances import (
+    PIXEL_WEIGHT,
+    Distance,
+    distance_to,
+    squared_difference,
+)
 
 Net = Literal["vgg", "alex", "squeeze"]
 LARGEST_SIDE = 256
@@ -116,6 +122,27 @@ class PerceptualDistance(Distance):
         """See `Distance`."""
         distance = self.metric.between(self.metric.features(_sized(generated)), self.features)
         return distance + self.pixel_weight * squared_difference(generated, self.target)
+
+
+def best_distance(
+    target: Tensor,
+    generator: Generator,
+    pixel_weight: float = PIXEL_WEIGHT,
+    metric: PerceptualMetric | Literal["auto"] | None = "auto",
+) -> Distance:
+    """LPIPS where a backbone of it is here, else the discriminator's, else pixels over scales.
+
+    Args:
+        target: (1, 3, R, R) in [-1, 1].
+        generator: With or without a discriminator.
+        pixel_weight: Of the mean squared difference, which every distance has.
+        metric: LPIPS; "auto": loaded where there is a backbone; None: not used.
+    """
+    if metric == "auto":
+        metric = None if find_backbone() is None else load_metric()
+    if metric is None:
+        return distance_to(target, generator, pixel_weight)
+    return PerceptualDistance(metric.to(target.device), target, pixel_weight)
 
 
 def find_backbone(

@@ -19,14 +19,9 @@ from torch.nn.functional import avg_pool2d
 from intarsia_models.generators.generator import Generator
 from intarsia_models.projection.class_guess import guess_class
 from intarsia_models.projection.descent import HALF_SCALE, descend
-from intarsia_models.projection.distances import PIXEL_WEIGHT, Distance, distance_to
+from intarsia_models.projection.distances import PIXEL_WEIGHT, Distance
 from intarsia_models.projection.fit import fit_of
-from intarsia_models.projection.perceptual import (
-    PerceptualDistance,
-    PerceptualMetric,
-    find_backbone,
-    load_metric,
-)
+from intarsia_models.projection.perceptual import PerceptualMetric, best_distance
 from intarsia_models.projection.projection import OnStep, Projection, Start, Tick
 from intarsia_models.projection.request import inputs_of
 from intarsia_models.projection.starts import encoded, random_starts
@@ -120,7 +115,7 @@ def project_w_plus(
         if label is None and generator.num_classes:
             ranked = guess_class(generator, target, tick=tick, seed=seed)
             label = torch.tensor([ranked[0][0]], device=target.device)
-        distance = _distance(target, generator, pixel_weight, metric)
+        distance = best_distance(target, generator, pixel_weight, metric)
         search = _Search(generator, target, label, distance, noise_weight)
         first, begun = search.begin(start, seed, latent, tick)
         half = generator.half_precision and target.device.type == "cuda"
@@ -294,16 +289,3 @@ def noise_correlation(maps: list[Tensor]) -> Tensor:
 def _standardized(rows: Tensor) -> Tensor:
     centred = rows - rows.mean(1, keepdim=True)
     return centred * torch.rsqrt(centred.square().mean(1, keepdim=True) + 1e-8)
-
-
-def _distance(
-    target: Tensor,
-    generator: Generator,
-    pixel_weight: float,
-    metric: PerceptualMetric | Literal["auto"] | None,
-) -> Distance:
-    if metric == "auto":
-        metric = None if find_backbone() is None else load_metric()
-    if metric is None:
-        return distance_to(target, generator, pixel_weight)
-    return PerceptualDistance(metric.to(target.device), target, pixel_weight)

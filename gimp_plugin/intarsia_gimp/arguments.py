@@ -120,6 +120,11 @@ def _grammar(item: Input) -> str:
         return tr("Write selection, mask, channel NAME or none.")
     if item.role == "picture":
         return tr("Write image, none, or a layer's name or #ID.")
+    if inputs.takes_pieces(item):
+        return tr(
+            "Write a group's name or #ID for its visible layers, layers' names or #IDs, one per "
+            "line, or folder PATH; nothing for the group or the layers that are chosen."
+        )
     if item.several:
         return tr("Write the layers' names, one per line, or #ID for each.")
     return tr("Write the layer's name or #ID.")

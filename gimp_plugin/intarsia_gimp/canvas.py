@@ -13,8 +13,10 @@ from gi.repository import Gimp
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import COLOR_LABELS, Input, Operation
-from intarsia_gimp import inputs, tags
+from intarsia_client.wire import MAX_BUFFERS
+from intarsia_gimp import inputs, pieces, tags
 from intarsia_gimp.texts import size_text, tr
+from intarsia_gimp.tree import cover, rows, shows
 
 RECIPE = "intarsia-recipe"
 """The parasite on every result layer: what made it, and from which layer."""
@@ -22,10 +24,15 @@ RECIPE = "intarsia-recipe"
 Rectangle = Tuple[int, int, int, int]
 """x, y, width, height in canvas coordinates."""
 
+NAMED_PIECES = 5
+"""So many pieces are named in the line that says what will be read."""
+
 LAYER, BELOW, VISIBLE = "layer", "below", "visible"
 SELECTION, COVERAGE, TAG = "selection", "coverage", "tag"
+PIECE, FILE = "piece", "file"
 """Where pixels come from: a layer as it shows alone, everything visible below a layer, everything
-visible; the selection, a mask or channel, the alpha of the layers with a tag."""
+visible; the selection, a mask or channel, the alpha of the layers with a tag; a layer without what
+the groups around it do to it (but for a group's mask where its layers are taken), a file."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +41,14 @@ class Source:
 
     input: str
     kind: str
-    """`LAYER` … `TAG`."""
+    """`LAYER` … `FILE`."""
     rectangle: Rectangle
+    """Of a file nothing: its size is known when it is read."""
     name: str
     """As the engine is told: the layer's name, the tag, the layer that the area belongs to."""
     items: tuple[Any, ...] = ()
-    """The layer, mask or channel; the layers with the tag."""
+    """The layer, mask or channel; the layers with the tag; a piece and the group whose piece it is,
+    if any; a file's `Path`."""
     is_mark: bool = False
     """Whether they only mark something in the picture and lie above it for that."""
 
@@ -61,9 +70,10 @@ class Sources:
         return [source for source in self.found if source.input == name]
 
     def sizes(self) -> list[dict[str, Any]]:
-        """As the engine's ``estimate`` wants them."""
+        """As the engine's ``estimate`` wants them; without files."""
         keys = ("x", "y", "width", "height")
-        return [dict(zip(keys, source.rectangle), input=source.input) for source in self.found]
+        found = [source for source in self.found if source.kind != FILE]
+        return [dict(zip(keys, source.rectangle), input=source.input) for source in found]
 
 
 def find_sources(
@@ -83,20 +93,35 @@ def find_sources(
 
     Raises:
         InvalidRequest: Not exactly one layer is chosen where one is edited, it is floating, nothing
-            visible lies below an element, or a pick names nothing.
+            visible lies below an element, there are no pieces where some are needed, a pick names
+            nothing, or it is more than can be sent.
     """
+    picks = picks or {}
     active, element = find_layers(image, drawables, operation)
     if element is not None and inputs.has_element(operation):
         _check_below(image, element)
+    gathered = _gather(image, drawables, element or active, operation, picks)
     if image is None:
         return Sources(None, None, None, ())
-    finder = _Finder(image, active, element, operation, picks or {})
+    for item in [] if inputs.needs_layer(operation) else gathered.values():
+        if item.cover is not None:
+            active, element = item.cover, item.group
+    finder = _Finder(image, active, element, operation, picks, gathered)
     found = [source for item in operation.inputs for source in finder.find(item)]
+    if len(found) > MAX_BUFFERS:
+        raise InvalidRequest(
+            tr("%d layers would be sent; at most %d can be.") % (len(found), MAX_BUFFERS),
+            value=len(found),
+            remedy=tr("Hide some of them, or merge some."),
+            code="TOO_LARGE",
+        )
     return Sources(image, active, element, tuple(found))
 
 
 def find_layers(image: Any, drawables: Sequence[Any], operation: Operation) -> tuple[Any, Any]:
     """The layer that results go above and the one that is edited; each None where there is none.
+
+    Of pieces: what lies over all that are chosen, and the group that they are in.
 
     Raises:
         InvalidRequest: Not exactly one layer is chosen where one is edited, or it is floating.
@@ -110,6 +135,8 @@ def find_layers(image: Any, drawables: Sequence[Any], operation: Operation) -> t
     if inputs.needs_layer(operation):
         active = inputs.chosen_layer(image, drawables)
         return active, _edited(image, active, operation)
+    if any(inputs.takes_pieces(item) for item in operation.inputs):
+        return _around_pieces(image, drawables, operation)
     alone = len(drawables) == 1 and drawables[0].is_layer()
     return (drawables[0] if alone else None), None
 
@@ -120,7 +147,10 @@ def describe(sources: Sources, operation: Operation) -> str:
     words = []
     for item in sorted(operation.inputs, key=lambda item: order.get(item.role, 9)):
         found = sources.of(item.name)
-        words += [_words(source, item, operation) for source in found]
+        if inputs.takes_pieces(item):
+            words += [_piece_words(found, item)] if found else []
+        else:
+            words += [_words(source, item) for source in found]
         if not found and inputs.takes_area(item) and sources.image is not None:
             words.append(tr("no selection"))
     return tr("Reads: %s") % ", ".join(words) if words else tr("Reads nothing from the image.")
@@ -145,7 +175,7 @@ def selection_rectangle(image: Any) -> Rectangle | None:
 
 def is_anything_below(image: Any, layer: Any) -> bool:
     """Whether a visible layer lies below, in the layer's group or below a group it is in."""
-    return any(_shows(other) for row in rows(image, layer) for other in row.below)
+    return any(shows(other) for row in rows(image, layer) for other in row.below)
 
 
 def recipe_of(layer: Any) -> dict[str, Any] | None:
@@ -172,6 +202,7 @@ class _Finder:
     element: Any
     operation: Operation
     picks: Mapping[str, str]
+    gathered: Mapping[str, pieces.Pieces]
 
     def find(self, item: Input) -> list[Source]:
         """What fills the input; nothing where an optional one is not given."""
@@ -190,6 +221,8 @@ class _Finder:
         return 0, 0, self.image.get_width(), self.image.get_height()
 
     def _layers(self, item: Input) -> list[Source]:
+        if inputs.takes_pieces(item):
+            return _piece_sources(item, self.gathered[item.name])
         text = self.picks.get(item.name, inputs.default_of(item))
         if item.role == "picture" and text in ("", inputs.IMAGE):
             return [Source(item.name, VISIBLE, self._canvas(), self.image.get_name())]
@@ -248,6 +281,44 @@ class _Finder:
         return sources
 
 
+def _gather(
+    image: Any,
+    drawables: Sequence[Any],
+    edited: Any,
+    operation: Operation,
+    picks: Mapping[str, str],
+) -> dict[str, pieces.Pieces]:
+    """The pieces of each input that takes some."""
+    wanted = [item for item in operation.inputs if inputs.takes_pieces(item)]
+    if not wanted:
+        return {}
+    chosen = inputs.chosen_layers(image, drawables) if image is not None else []
+    return {
+        item.name: pieces.find(
+            image, chosen, edited, picks.get(item.name, inputs.default_of(item)), item, operation
+        )
+        for item in wanted
+    }
+
+
+def _around_pieces(image: Any, drawables: Sequence[Any], operation: Operation) -> tuple[Any, Any]:
+    chosen = inputs.chosen_layers(image, drawables)
+    if len(chosen) != 1:
+        return cover(image, chosen), None
+    edited = _edited(image, chosen[0], operation)
+    return chosen[0], (edited if edited.is_group() else None)
+
+
+def _piece_sources(item: Input, found: pieces.Pieces) -> list[Source]:
+    group = () if found.group is None else (found.group,)
+    sources = [
+        Source(item.name, PIECE, rectangle_of(layer), layer.get_name(), (layer, *group))
+        for layer in found.layers
+    ]
+    files = [Source(item.name, FILE, (0, 0, 0, 0), path.stem, (path,)) for path in found.files]
+    return sources + files
+
+
 def _source_of(item: Input, layer: Any) -> Source:
     return Source(item.name, LAYER, rectangle_of(layer), layer.get_name(), (layer,))
 
@@ -297,7 +368,22 @@ def _check_below(image: Any, element: Any) -> None:
         )
 
 
-def _words(source: Source, item: Input, operation: Operation) -> str:
+def _piece_words(found: Sequence[Source], item: Input) -> str:
+    """``"Pieces of “Bird”: “Body” 210 × 230, “Beak” 40 × 20"``, back to front, the first few."""
+    first = found[0]
+    label = tr(item.label)
+    if first.kind == PIECE and len(first.items) > 1:
+        label = tr("%s of “%s”") % (label, first.items[1].get_name())
+    told = []
+    for source in found[:NAMED_PIECES]:
+        size = " " + size_text(source.rectangle[2], source.rectangle[3])
+        told.append(f"“{source.name}”{size if source.kind == PIECE else ''}")
+    if len(found) > NAMED_PIECES:
+        told.append(tr("%d more") % (len(found) - NAMED_PIECES))
+    return f"{label}: {', '.join(told)}"
+
+
+def _words(source: Source, item: Input) -> str:
     size = size_text(source.rectangle[2], source.rectangle[3])
     if source.kind == SELECTION:
         return tr("selection %s") % size
@@ -313,34 +399,3 @@ def _words(source: Source, item: Input, operation: Operation) -> str:
         return f"{tr(item.label)} “{source.name}” {size}"
     word = tr("element “%s” %s") if item.role == "element" else tr("layer “%s” %s")
     return word % (source.name, size)
-
-
-# --- the layers around a layer --------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Row:
-    """The layers of one group around one of its children."""
-
-    above: list[Any]
-    child: Any
-    below: list[Any]
-
-
-def rows(image: Any, layer: Any) -> list[Row]:
-    """From the layer's own group outwards to the image."""
-    found = []
-    child = layer
-    while child is not None:
-        parent = child.get_parent()
-        siblings = parent.get_children() if parent is not None else image.get_layers()
-        index = [item.get_id() for item in siblings].index(child.get_id())
-        found.append(Row(list(siblings[:index]), child, list(siblings[index + 1 :])))
-        child = parent
-    return found
-
-
-def _shows(layer: Any) -> bool:
-    if not layer.get_visible():
-        return False
-    return any(_shows(child) for child in layer.get_children()) if layer.is_group() else True

@@ -8,20 +8,22 @@ also be ``image`` (as it shows, the default) or ``none``.
 Area: ``selection`` (the default), ``none``, ``mask`` (the chosen layer's) or ``channel NAME``.
 Areas by colour tag, where nothing else says which: ``none`` (the default), ``tags`` or some tags
 with commas between.
+Pieces: as `intarsia_gimp.pieces` says.
 """
 
 from __future__ import annotations
 
-from typing import Any, Iterator, Sequence
+from typing import Any, Sequence
 
 from gi.repository import Gimp
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import ClassBinding, Input, Operation
 from intarsia_gimp.texts import tr
+from intarsia_gimp.tree import layers_of, outermost
 
 SELECTION, NOTHING, MASK, CHANNEL = "selection", "none", "mask", "channel "
-IMAGE, TAGS = "image", "tags"
+IMAGE, TAGS, FOLDER = "image", "tags", "folder "
 
 
 def has_element(operation: Operation) -> bool:
@@ -44,6 +46,11 @@ def takes_layers(item: Input) -> bool:
     if item.role in ("picture", "element"):
         return not item.required
     return item.role in ("reference", "templates")
+
+
+def takes_pieces(item: Input) -> bool:
+    """Whether it is the group or the several layers that the artist has chosen."""
+    return item.role == "templates"
 
 
 def takes_area(item: Input) -> bool:
@@ -78,18 +85,13 @@ def default_of(item: Input) -> str:
 # --- layers ---------------------------------------------------------------------------------------
 
 
-def layers_of(image: Any) -> list[Any]:
-    """Every layer, those in groups too, topmost first."""
-    return list(_walk(image.get_layers())) if image is not None else []
-
-
 def written(image: Any) -> list[tuple[str, Any]]:
     """Every layer with the word that means it: its name where that is enough, else its number."""
     layers = layers_of(image)
     names = [layer.get_name() for layer in layers]
 
     def word(layer: Any, name: str) -> str:
-        plain = name == name.strip() and name.isprintable() and not name.startswith("#")
+        plain = name == name.strip() and name.isprintable() and not name.startswith(("#", FOLDER))
         if plain and names.count(name) == 1 and name not in (IMAGE, NOTHING):
             return name
         return f"#{layer.get_id()}"
@@ -147,13 +149,6 @@ def _layer(image: Any, word: str, item: Input) -> Any:
     )
 
 
-def _walk(layers: Sequence[Any]) -> Iterator[Any]:
-    for layer in layers:
-        yield layer
-        if layer.is_group():
-            yield from _walk(layer.get_children())
-
-
 # --- area -----------------------------------------------------------------------------------------
 
 
@@ -204,21 +199,40 @@ def chosen_layer(image: Any, drawables: Sequence[Any]) -> Any:
     Raises:
         InvalidRequest: It is not exactly one, or it is a channel or a floating selection.
     """
-    if image.get_floating_sel() is not None:
-        raise InvalidRequest(
-            tr("What you pasted is still floating."),
-            remedy=tr("Make it a layer of its own (Layer ▸ To New Layer), then run again."),
-        )
-    layers = [Gimp.Layer.from_mask(d) if d.is_layer_mask() else d for d in drawables]
+    layers = _chosen(image, drawables)
     if len(layers) != 1:
         raise InvalidRequest(
             tr("%d layers are chosen, it must be one.") % len(layers),
             value=len(layers),
             remedy=tr("Choose one layer in the Layers list. Several layers can go into a group."),
         )
-    if layers[0] is None or not layers[0].is_layer():
+    _check_layers(layers)
+    return layers[0]
+
+
+def chosen_layers(image: Any, drawables: Sequence[Any]) -> list[Any]:
+    """All layers that the artist chose, back to front; of a group and what is in it the group.
+
+    Raises:
+        InvalidRequest: One of them is a channel or a floating selection.
+    """
+    layers = _chosen(image, drawables)
+    _check_layers(layers)
+    return outermost(image, layers)
+
+
+def _chosen(image: Any, drawables: Sequence[Any]) -> list[Any]:
+    if image.get_floating_sel() is not None:
+        raise InvalidRequest(
+            tr("What you pasted is still floating."),
+            remedy=tr("Make it a layer of its own (Layer ▸ To New Layer), then run again."),
+        )
+    return [Gimp.Layer.from_mask(d) if d.is_layer_mask() else d for d in drawables]
+
+
+def _check_layers(layers: Sequence[Any]) -> None:
+    if any(layer is None or not layer.is_layer() for layer in layers):
         raise InvalidRequest(
             tr("A channel is chosen, not a layer."),
             remedy=tr("Choose the layer in the Layers list, then run again."),
         )
-    return layers[0]

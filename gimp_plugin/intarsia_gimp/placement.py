@@ -16,9 +16,10 @@ from gi.repository import Gegl, Gimp
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import ITEM_BYTES, Result, ResultLayer
-from intarsia_gimp.canvas import RECIPE, Sources, recipe_of, rows
+from intarsia_gimp.canvas import RECIPE, Sources, recipe_of
 from intarsia_gimp.reading import COLOUR_FORMATS, COVERAGE_FORMATS
 from intarsia_gimp.texts import tr
+from intarsia_gimp.tree import rows
 
 RECIPES = "intarsia-recipes"
 """The parasite on an image: the recipes of all its result layers, newest last."""

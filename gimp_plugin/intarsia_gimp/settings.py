@@ -214,12 +214,21 @@ class Settings:
         if element is not None:
             skipped = (active.get_id(), element.get_id())
             layers = [(word, layer) for word, layer in layers if layer.get_id() not in skipped]
+        if inputs.takes_pieces(item):
+            control.offer(_labelled_layers(layers), _pieces_note(element))
+            return
         near = inputs.nearest(self._image, element or active) if item.required else None
         default = tr("Nearest layer: “%s”") % near.get_name() if near is not None else tr("None")
         if item.several:
             control.offer(_labelled_layers(layers), default if near is not None else "")
         else:
             control.offer([("", default), *_labelled_layers(layers)], keep_unknown=False)
+
+
+def _pieces_note(group: Any) -> str:
+    if group is None:
+        return tr("None ticked: the layers that were chosen in the Layers list.")
+    return tr("None ticked: the layers of the group “%s”.") % group.get_name()
 
 
 def _labelled_layers(layers: list[tuple[str, Any]]) -> list[tuple[str, str]]:

@@ -23,6 +23,10 @@ def iterate() -> int:
 
 
 class Error(Exception):
+    @property
+    def message(self) -> str:
+        return str(self)
+
     @classmethod
     def new_literal(cls, domain: Any, message: str, code: int) -> Error:
         return cls(message)

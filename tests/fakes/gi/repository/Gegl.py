@@ -21,6 +21,8 @@ _UNPACK: dict[str, Callable[[bytes], list[float]]] = {
     "float": lambda b: list(struct.unpack("%df" % (len(b) // 4), b)),
 }
 _CHANNELS = {"R'G'B'A": 4, "Y": 1}
+WEIGHTED = "RaGaBaA u16"
+"""The one format of which averages of soft edges are right, kept here as if it were straight."""
 
 
 def init(args: Any) -> None:
@@ -58,14 +60,60 @@ class Buffer:
             [(0.0,) * channels for _ in range(width)] for _ in range(height)
         ]
 
-    def get(self, rectangle: Rectangle, scale: float, babl_format: str, abyss: int) -> bytes:
-        model, kind = self._format(babl_format)
-        assert scale == 1.0 and abyss == AbyssPolicy.NONE
+    weighted = False
+
+    @classmethod
+    def new(cls, babl_format: str, x: int, y: int, width: int, height: int) -> Buffer:
+        assert babl_format == WEIGHTED and (x, y) == (0, 0)
+        made = cls(width, height, 4)
+        made.weighted = True
+        return made
+
+    def copy(self, source: Rectangle, abyss: int, to: Buffer, place: Rectangle) -> None:
+        """Copy a rectangle to another buffer of the same size as the rectangle."""
+        assert abyss == AbyssPolicy.NONE and (place.x, place.y) == (0, 0)
+        assert self.channels == to.channels
+        assert (source.width, source.height) == (place.width, place.height) == (to.width, to.height)
+        to.pixels = [
+            [self._at(x, y) for x in range(source.x, source.x + source.width)]
+            for y in range(source.y, source.y + source.height)
+        ]
+
+    def _at(self, x: int, y: int) -> tuple[float, ...]:
+        inside = 0 <= x < self.width and 0 <= y < self.height
+        return self.pixels[y][x] if inside else (0.0,) * self.channels
+
+    def _reduced(self, rectangle: Rectangle, scale: float, kind: str) -> bytes:
+        """Averages of boxes; colours count by their alpha only in a weighted buffer."""
+        if self.channels == 4 and not self.weighted:
+            raise AssertionError("GEGL would have darkened soft edges")
         samples: list[float] = []
         for y in range(rectangle.y, rectangle.y + rectangle.height):
             for x in range(rectangle.x, rectangle.x + rectangle.width):
-                inside = 0 <= x < self.width and 0 <= y < self.height
-                samples += self.pixels[y][x] if inside else (0.0,) * self.channels
+                samples += self._box(x / scale, y / scale, 1 / scale)
+        return _PACK[kind](samples)
+
+    def _box(self, x: float, y: float, side: float) -> tuple[float, ...]:
+        xs = range(int(x), max(int(x) + 1, int(x + side)))
+        ys = range(int(y), max(int(y) + 1, int(y + side)))
+        inside = [self._at(i, j) for j in ys for i in xs]
+        count = len(inside)
+        if self.channels == 1:
+            return (sum(p[0] for p in inside) / count,)
+        alpha = sum(p[3] for p in inside)
+        if alpha == 0:
+            return (0.0,) * 4
+        return (*(sum(p[c] * p[3] for p in inside) / alpha for c in range(3)), alpha / count)
+
+    def get(self, rectangle: Rectangle, scale: float, babl_format: str, abyss: int) -> bytes:
+        model, kind = self._format(babl_format)
+        assert abyss == AbyssPolicy.NONE
+        if scale != 1.0:
+            return self._reduced(rectangle, scale, kind)
+        samples: list[float] = []
+        for y in range(rectangle.y, rectangle.y + rectangle.height):
+            for x in range(rectangle.x, rectangle.x + rectangle.width):
+                samples += self._at(x, y)
         return _PACK[kind](samples)
 
     def set(self, rectangle: Rectangle, babl_format: str, data: bytes) -> None:

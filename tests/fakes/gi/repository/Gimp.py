@@ -9,18 +9,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from gi.repository import Gegl
+from gi.repository import Gegl, GLib
 
 PARASITE_PERSISTENT, PARASITE_UNDOABLE = 1, 2
 _images: dict[int, Image] = {}
 _count = [0]
 messages: list[str] = []
+files: dict[str, Any] = {}
+"""Functions that make an image, by the path that `file_load` is to open."""
 
 
 def reset() -> None:
     """No images, no messages."""
     _images.clear()
     messages.clear()
+    files.clear()
 
 
 def _next() -> int:
@@ -186,7 +189,6 @@ class Channel(Drawable):
         cls, image: Image, name: str, width: int, height: int, opacity: float, color: Any
     ) -> Channel:
         return cls(image, name, width, height, 1)
-
 
     def set_visible(self, visible: bool) -> None:
         pass
@@ -418,6 +420,26 @@ class Image(_Bearer):
         channel.removed = True
         self._record(lambda: self.channels.append(channel))
 
+    def reorder_item(self, layer: Layer, parent: GroupLayer | None, position: int) -> bool:
+        (layer.parent.children if layer.parent else self.layers).remove(layer)
+        layer.parent = parent
+        (parent.children if parent is not None else self.layers).insert(position, layer)
+        return True
+
+    def resize(self, width: int, height: int, x: int, y: int) -> bool:
+        """Another canvas; the layers' own sizes stay. Masks of groups move with what they hide."""
+        for layer in _walk(self.layers):
+            if layer.is_group() and layer.mask is not None:
+                old = layer.mask.buffer
+                layer.mask.buffer = Gegl.Buffer(width, height, 1)
+                layer.mask.buffer.pixels = [
+                    [old._at(i - x, j - y) for i in range(width)] for j in range(height)
+                ]
+            elif not layer.is_group():
+                layer.offsets = (layer.offsets[0] + x, layer.offsets[1] + y)
+        self.width, self.height = width, height
+        return True
+
     def remove_layer(self, layer: Layer) -> None:
         siblings = layer.parent.children if layer.parent else self.layers
         position = siblings.index(layer)
@@ -528,6 +550,13 @@ def main(kind: Any, arguments: list[str]) -> None:
     raise NotImplementedError("the fake GIMP has no loop")
 
 
+def file_load(mode: str, file: Any) -> Image:
+    assert mode == RunMode.NONINTERACTIVE
+    if file.path not in files:
+        raise GLib.Error("Unknown file type")
+    return files[file.path]()
+
+
 def get_images() -> list[Image]:
     return list(_images.values())
 
@@ -566,7 +595,7 @@ def _walk(layers: list[Layer]) -> list[Layer]:
 
 def _masked(layer: Layer) -> list[list[tuple[float, ...]]]:
     assert layer.mask is not None
-    rows = zip(layer.buffer.pixels, layer.mask.buffer.pixels)
+    rows = zip(layer.get_buffer().pixels, layer.mask.buffer.pixels)
     return [[(*p[:3], p[3] * m[0]) for p, m in zip(row, masks)] for row, masks in rows]
 
 
@@ -577,7 +606,7 @@ def _composite(layers: list[Layer], width: int, height: int) -> list[list[tuple[
         if not layer.visible:
             continue
         pixels = layer.get_buffer().pixels
-        if layer.mask is not None and layer.apply_mask and not layer.is_group():
+        if layer.mask is not None and layer.apply_mask:
             pixels = _masked(layer)
         for j, row in enumerate(pixels):
             for i, pixel in enumerate(row):

@@ -7,13 +7,14 @@ from typing import Any, Mapping, Sequence
 
 from intarsia_client.schema import ClassBinding, Input, Operation
 from intarsia_krita.color_labels import label_of, labelled_layers, shown_name
-from intarsia_krita.layer_tree import layers_below, layers_of, same_node
+from intarsia_krita.layer_tree import layers_below, layers_of, node_id, same_node
+from intarsia_krita.rough_pieces import pieces_input
 from intarsia_krita.texts import quoted, tr
 
 SELECTION = "selection"
-"""The selection, or everything where there is none."""
+"""The selection, or no area where there is none."""
 WHOLE = "whole"
-"""Everything, even where something is selected."""
+"""No area, even where something is selected."""
 CANVAS = "canvas"
 """Everything that shows, as large as the canvas."""
 
@@ -42,8 +43,11 @@ def chosen_inputs(operation: Operation) -> tuple[Input, ...]:
     """The inputs that the artist chooses; the others follow from the active layer and bindings."""
     bound = {p.input for p in operation.parameters if isinstance(p, ClassBinding)}
     fixed = ("picture",) if needs_element(operation) else ()
+    pieces = pieces_input(operation)
     return tuple(
-        i for i in operation.inputs if _is_chosen(i) and i.name not in bound and i.role not in fixed
+        i
+        for i in operation.inputs
+        if _is_chosen(i) and i is not pieces and i.name not in bound and i.role not in fixed
     )
 
 
@@ -64,17 +68,17 @@ def candidates(document: Any, wanted: Input, active: Any | None) -> list[Candida
         if wanted.role == "picture":
             size = (document.width(), document.height())
             nothing.insert(0, Candidate(CANVAS, tr("Whole picture, %d×%d", *size)))
-        return nothing + [Candidate(_id(n), n.name()) for n in layers]
-    found = [Candidate(SELECTION, _selection_text(document, wanted))]
+        return nothing + [Candidate(node_id(n), n.name()) for n in layers]
+    found = [Candidate(SELECTION, _selection_text(document))]
     if not wanted.required:
-        found.append(Candidate(WHOLE, tr("Everything")))
+        found.append(Candidate(WHOLE, tr("Not used")))
     for mask in active.childNodes() if active is not None else ():
         if mask.type() not in _MASKS:
             continue
-        found.append(Candidate(_id(mask), tr("Mask %s", quoted(mask.name()))))
+        found.append(Candidate(node_id(mask), tr("Mask %s", quoted(mask.name()))))
     for layer in layers:
         if active is None or not same_node(layer, active):
-            found.append(Candidate(_id(layer), tr("Layer %s", quoted(layer.name()))))
+            found.append(Candidate(node_id(layer), tr("Layer %s", quoted(layer.name()))))
     return found
 
 
@@ -84,12 +88,15 @@ def usual_pick(
     """What an input is read from where nothing was chosen.
 
     A picture that may be missing is the active layer if the operation compares it with others, else
-    the whole canvas: then it says no more than where and how large.
+    the whole canvas: then it says no more than where and how large. Beside pieces, which the active
+    layer is read for, it is not read.
     """
     if wanted.role == "picture":
+        if pieces_input(operation) is not None:
+            return ()
         if len(operation.inputs) == 1:
             return (CANVAS,)
-        return (_id(active),) if active is not None else ()
+        return (node_id(active),) if active is not None else ()
     if wanted.role == "area" and not wanted.several:
         return (SELECTION,)
     if not wanted.required:
@@ -101,7 +108,7 @@ def usual_pick(
     nearest = below + [n for n in others if not any(same_node(n, b) for b in below)]
     label = label_of(active) if active is not None else ""
     alike = [n for n in nearest if label and label_of(n) == label]
-    return tuple(_id(n) for n in (alike + nearest)[:1])
+    return tuple(node_id(n) for n in (alike + nearest)[:1])
 
 
 def _is_chosen(wanted: Input) -> bool:
@@ -119,12 +126,8 @@ def _label_text(label: str, nodes: Sequence[Any]) -> str:
     return "{}: {}".format(shown_name(label), ", ".join(node.name() for node in nodes))
 
 
-def _selection_text(document: Any, wanted: Input) -> str:
+def _selection_text(document: Any) -> str:
     selection = document.selection()
     if selection is not None:
         return tr("Selection, %d×%d", selection.width(), selection.height())
-    return tr("Selection (nothing)") if wanted.required else tr("Selection (none: everything)")
-
-
-def _id(node: Any) -> str:
-    return str(node.uniqueId().toString())
+    return tr("Selection (nothing is selected)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Collection
 
 from intarsia_client.schema import COLOR_LABELS
-from intarsia_krita.layer_tree import is_shown, layers_of, same_node, way_up
+from intarsia_krita.layer_tree import is_shown, layers_of, node_id, same_node, way_up
 from intarsia_krita.texts import tr
 
 COLORS = {
@@ -45,7 +45,7 @@ def labelled_layers(
     taken: dict[str, list[Any]] = {}
     for node in layers_of(document):
         label = label_of(node)
-        if not label or node.uniqueId().toString() in others or not is_shown(document, node):
+        if not label or node_id(node) in others or not is_shown(document, node):
             continue
         if not _belongs_together(document, node, picture):
             around = [parent for parent, _ in way_up(document, node)]

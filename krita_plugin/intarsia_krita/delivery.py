@@ -7,7 +7,7 @@ from typing import Any
 
 from intarsia_client.schema import Result, ResultLayer
 from intarsia_krita import placement, recipes
-from intarsia_krita.layer_tree import descendants, find_node
+from intarsia_krita.layer_tree import descendants, find_node, node_id
 from intarsia_krita.session import Outcome, Work
 
 
@@ -34,10 +34,10 @@ def deliver(document: Any, work: Work, result: Result) -> tuple[Outcome, bool]:
     outcome = Outcome(
         work.job,
         work.operation,
-        [_id(node) for node in nodes],
+        [node_id(node) for node in nodes],
         name,
         replace(result, layers=(), frames=()),
-        root=_id(root) if root is not None else "",
+        root=node_id(root) if root is not None else "",
         frames=_frames(result),
     )
     for layer, node in enumerate(nodes):
@@ -138,7 +138,3 @@ def _place(layer: ResultLayer) -> tuple[Any, ...]:
 def _amount(layer: ResultLayer) -> float:
     """The amount that the delivered layer shows."""
     return 1.0 if layer.amount is None else float(layer.amount)
-
-
-def _id(node: Any) -> str:
-    return str(node.uniqueId().toString())

@@ -16,7 +16,7 @@ from intarsia_krita import delivery, recipes, settings
 from intarsia_krita.chooser import Chooser
 from intarsia_krita.jobs import Event, Jobs, Request
 from intarsia_krita.jobs_window import JobsWindow
-from intarsia_krita.layer_tree import find_node
+from intarsia_krita.layer_tree import find_node, node_id
 from intarsia_krita.panel import Panel
 from intarsia_krita.pieces import THUMBNAIL, pixmap
 from intarsia_krita.qt import QtCore
@@ -315,7 +315,7 @@ class IntarsiaDocker(DockWidget):
             return False
         active = document.activeNode()
         key = document_id(document)
-        self._active = (key, active.uniqueId().toString() if active else "")
+        self._active = (key, node_id(active) if active else "")
         try:
             outcome, found = delivery.deliver(document, work, result)
         except IntarsiaError as error:
@@ -444,7 +444,7 @@ class IntarsiaDocker(DockWidget):
             return
         key, name = document_id(document), document_name(document)
         active = active_layer(document)
-        element = active.uniqueId().toString() if active is not None else None
+        element = node_id(active) if active is not None else None
         work = Work(number, operation, key, name, element)
         work.lane = str(job.get("lane") or "")
         self.session.begin(work)

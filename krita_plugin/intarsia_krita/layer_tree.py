@@ -4,12 +4,27 @@ from __future__ import annotations
 
 from typing import Any, Collection, Iterator
 
+LAYER_TYPES = (
+    "paintlayer",
+    "grouplayer",
+    "vectorlayer",
+    "filelayer",
+    "clonelayer",
+    "filllayer",
+)
+"""Kinds of nodes that have a picture of their own."""
 
-def find_node(document: Any, node_id: str) -> Any | None:
+
+def node_id(node: Any) -> str:
+    """What tells a node from all others, stable while its document is open."""
+    return str(node.uniqueId().toString())
+
+
+def find_node(document: Any, wanted: str) -> Any | None:
     """The layer of that id, or None when it is gone."""
     root = document.rootNode()  # None once the document was closed
     for node in descendants(root) if root is not None else ():
-        if node.uniqueId().toString() == node_id:
+        if node_id(node) == wanted:
             return node
     return None
 
@@ -59,7 +74,7 @@ def above_results(parent: Any, element: Any, earlier: Collection[str]) -> Any:
 
 
 def _is_among(node: Any, ids: Collection[str]) -> bool:
-    if node.uniqueId().toString() in ids:
+    if node_id(node) in ids:
         return True
     inside = [n for n in node.childNodes() if not n.type().endswith("mask")]
     return bool(inside) and all(_is_among(n, ids) for n in inside)
@@ -73,7 +88,7 @@ def topmost(parent: Any) -> Any | None:
 
 def same_node(one: Any, other: Any) -> bool:
     """Whether two of Krita's objects are one node."""
-    return one.uniqueId().toString() == other.uniqueId().toString()
+    return node_id(one) == node_id(other)
 
 
 def layers_of(document: Any) -> Iterator[Any]:

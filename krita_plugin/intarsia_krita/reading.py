@@ -6,10 +6,21 @@ import contextlib
 from typing import Any, Iterator
 
 from intarsia_client.schema import Pixels
-from intarsia_krita.layer_tree import find_node, is_shown, same_node, way_up
+from intarsia_krita.layer_tree import find_node, is_shown, node_id, same_node, way_up
+from intarsia_krita.qt import QtGui
 from intarsia_krita.situation import Situation, document_name
-from intarsia_krita.sources import Source, rectangle
-from intarsia_krita.wire_pixels import Rectangle, color_space, coverage, crop, to_wire, united
+from intarsia_krita.sources import Source
+from intarsia_krita.wire_pixels import (
+    ColorSpace,
+    Rectangle,
+    color_space,
+    coverage,
+    crop,
+    fade,
+    rectangle,
+    to_wire,
+    united,
+)
 
 
 def read(document: Any | None, situation: Situation) -> tuple[Pixels, ...]:
@@ -40,15 +51,46 @@ def _pixels(document: Any, source: Source, dtype: str) -> Pixels:
 
 def _colors(document: Any, source: Source, dtype: str) -> Pixels:
     x, y, width, height = source.bounds
-    if source.kind == "layer":
+    if source.kind == "piece" and not is_composed(source):
+        node = source.nodes[0]
+        data, space = bytes(node.projectionPixelData(x, y, width, height)), color_space(node)
+        rgba = fade(to_wire(document, data, source.bounds, space, dtype), dtype, node.opacity())
+        return Pixels(source.input, width, height, 4, rgba, dtype, x, y, source.name)
+    if source.kind == "piece":
+        (x, y, width, height), data, space = _composed(document, source)
+    elif source.kind == "layer":
         data, space = _projection(document, source.nodes[0], source.bounds)
     elif source.kind == "below":
         data, space = _below(document, source.nodes[0], source.bounds), color_space(document)
     else:
         data, space = bytes(document.pixelData(x, y, width, height)), color_space(document)
-    rgba = to_wire(document, data, source.bounds, space, dtype)
-    name = source.name if source.nodes and source.kind == "layer" else document_name(document)
+    rgba = to_wire(document, data, (x, y, width, height), space, dtype)
+    named = source.nodes and source.kind in ("layer", "piece")
+    name = source.name if named else document_name(document)
     return Pixels(source.input, width, height, 4, rgba, dtype, x, y, name)
+
+
+def is_composed(source: Source) -> bool:
+    """Whether Krita must compose a piece: layers inherit its alpha, or it has a layer style."""
+    return len(source.nodes) > 1 or any(node.layerStyleToAsl() for node in source.nodes)
+
+
+def _composed(document: Any, source: Source) -> tuple[Rectangle, bytes, ColorSpace]:
+    """A piece as it shows with nothing else around it, composed in a copy that nobody sees."""
+    with _copy_of(document) as copy:
+        found: list[Any] = [find_node(copy, node_id(node)) for node in source.nodes]
+        for parent, child in way_up(copy, found[0]):
+            for sibling in parent.childNodes():
+                sibling.setVisible(same_node(sibling, child))
+            if not same_node(parent, copy.rootNode()):
+                parent.setOpacity(255)
+        for node in found:
+            node.setVisible(True)
+        copy.setBackgroundColor(QtGui.QColor(0, 0, 0, 0))
+        _compose(document, copy)
+        shown = crop(rectangle(copy.rootNode().bounds()), (copy.width(), copy.height()))
+        bounds = shown or source.bounds
+        return bounds, bytes(copy.pixelData(*bounds)), color_space(copy)
 
 
 def _coverage(document: Any, source: Source) -> tuple[Rectangle, bytes]:
@@ -67,7 +109,7 @@ def _projection(document: Any, node: Any, bounds: Rectangle) -> tuple[bytes, tup
     if is_shown(document, node):
         return bytes(node.projectionPixelData(*bounds)), color_space(node)
     with _copy_of(document) as copy:
-        twin: Any = find_node(copy, str(node.uniqueId().toString()))
+        twin: Any = find_node(copy, node_id(node))
         for parent, child in way_up(copy, twin):
             child.setVisible(True)
             if not same_node(parent, copy.rootNode()):
@@ -79,7 +121,7 @@ def _projection(document: Any, node: Any, bounds: Rectangle) -> tuple[bytes, tup
 def _below(document: Any, element: Any, bounds: Rectangle) -> bytes:
     """Everything visible below the element, composed by Krita in a copy that nobody sees."""
     with _copy_of(document) as copy:
-        node = find_node(copy, str(element.uniqueId().toString()))
+        node = find_node(copy, node_id(element))
         for parent, child in way_up(copy, node):
             above = False
             for sibling in parent.childNodes():

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from typing import Any, Mapping
 
+from intarsia_krita.layer_tree import node_id
+
 KEY = "intarsia/recipes"
 CLASSES = "intarsia/classes"
 """The annotation that says which class each colour label stands for: ``{"blue": "lemon"}``."""
@@ -29,7 +31,7 @@ def all_recipes(document: Any) -> dict[str, dict[str, Any]]:
 
 def recipe_of(document: Any, node: Any) -> dict[str, Any] | None:
     """The recipe of a layer, or None."""
-    entry = all_recipes(document).get(node.uniqueId().toString())
+    entry = all_recipes(document).get(node_id(node))
     recipe = entry.get("recipe") if isinstance(entry, dict) else None
     return recipe if isinstance(recipe, dict) else None
 
@@ -48,23 +50,23 @@ def keep(
     """Store the recipe of a layer that is in the document, and from which element it was made."""
     layers = all_recipes(document)
     entry = {"name": node.name(), "recipe": dict(recipe), "element": element_id}
-    layers[node.uniqueId().toString()] = entry
+    layers[node_id(node)] = entry
     _write(document, layers)
 
 
-def change(document: Any, node_id: str, recipe: Mapping[str, Any]) -> None:
+def change(document: Any, layer_id: str, recipe: Mapping[str, Any]) -> None:
     """Replace the recipe of a layer that has one."""
     layers = all_recipes(document)
-    entry = layers.get(node_id)
+    entry = layers.get(layer_id)
     if isinstance(entry, dict) and entry.get("recipe") != recipe:
         entry["recipe"] = dict(recipe)
         _write(document, layers)
 
 
-def forget(document: Any, node_id: str) -> None:
+def forget(document: Any, layer_id: str) -> None:
     """Drop the recipe of a layer."""
     layers = all_recipes(document)
-    if layers.pop(node_id, None) is not None:
+    if layers.pop(layer_id, None) is not None:
         _write(document, layers)
 
 

@@ -1,7 +1,8 @@
 """What a run would read from the open document, without a pixel being touched.
 
-An operation that needs an element puts the active layer onto everything visible below it. For all
-others the active layer is the picture; where they need none it can be chosen.
+An operation that needs an element puts the active layer onto everything visible below it; one that
+makes something of rough pieces takes those in the active group. For all others the active layer is
+the picture; where they need none it can be chosen.
 """
 
 from __future__ import annotations
@@ -12,19 +13,11 @@ from typing import Any
 from intarsia_client.schema import Operation
 from intarsia_krita.candidates import Picks, needs_element
 from intarsia_krita.color_labels import shown_name
-from intarsia_krita.layer_tree import layers_below, same_node
+from intarsia_krita.layer_tree import LAYER_TYPES, layers_below, node_id, same_node
+from intarsia_krita.rough_pieces import pieces_input, roots_of
 from intarsia_krita.sources import Source, sources_of
 from intarsia_krita.texts import quoted, tr
-from intarsia_krita.wire_pixels import refuse
-
-_LAYERS = (
-    "paintlayer",
-    "grouplayer",
-    "vectorlayer",
-    "filelayer",
-    "clonelayer",
-    "filllayer",
-)
+from intarsia_krita.wire_pixels import around, refuse
 
 
 @dataclass(frozen=True)
@@ -39,11 +32,13 @@ class Situation:
     """The layer that the run is about; the result lies above it. None: on top of all."""
     sources: tuple[Source, ...]
     operation: Operation
+    roots: tuple[Any, ...] = ()
+    """The group that holds the pieces, or the layers that are the pieces, the lowest first."""
 
     @property
     def active_id(self) -> str | None:
         """Id of the layer that the run is about."""
-        return _id(self.active) if self.active is not None else None
+        return node_id(self.active) if self.active is not None else None
 
     @property
     def title(self) -> str:
@@ -58,7 +53,9 @@ class Situation:
     @property
     def reads_active(self) -> bool:
         """Whether the active layer is what is read."""
-        return any(node is self.active for source in self.sources for node in source.nodes)
+        return bool(self.roots) or any(
+            node is self.active for source in self.sources for node in source.nodes
+        )
 
     def mark_ids(self) -> tuple[str, ...]:
         """Ids of the layers that only say where: areas, and pieces that were moved."""
@@ -67,7 +64,7 @@ class Situation:
         for source in self.sources:
             piece = inputs[source.input].role == "element" and not inputs[source.input].required
             if source.kind == "coverage" or piece:
-                found += [_id(node) for node in source.nodes]
+                found += [node_id(node) for node in source.nodes]
         return tuple(found)
 
     def sentence(self) -> str:
@@ -77,7 +74,7 @@ class Situation:
 
 def document_id(document: Any) -> str:
     """An id of the open document; another one after it was closed and opened again."""
-    return str(document.rootNode().uniqueId().toString())
+    return node_id(document.rootNode())
 
 
 def document_name(document: Any) -> str:
@@ -109,14 +106,26 @@ def look(document: Any, operation: Operation, picks: Picks | None = None) -> Sit
         active = picture_layer(document)
     else:
         active = active_layer(document)
+    picks, roots = dict(picks or {}), []
+    pieces = pieces_input(operation)
+    if pieces is not None:
+        roots = roots_of(document, pieces, active, picks.get(pieces.name))
+        picks[pieces.name] = [node_id(node) for node in roots]
+        active = roots[-1] if roots else active
     sources: list[Source] = []
     for wanted in operation.inputs:
-        found = sources_of(document, operation, wanted, active, size, picks or {})
+        found = sources_of(document, operation, wanted, active, size, picks)
         if wanted.role == "picture" and found and found[0].kind == "layer":
             active = found[0].nodes[0]
         sources += found
     return Situation(
-        document_id(document), document_name(document), size, active, tuple(sources), operation
+        document_id(document),
+        document_name(document),
+        size,
+        active,
+        tuple(sources),
+        operation,
+        tuple(roots),
     )
 
 
@@ -125,7 +134,7 @@ def active_layer(document: Any) -> Any | None:
     root, node = document.rootNode(), document.activeNode()
     while node is not None and node.type().endswith("mask"):
         node = node.parentNode()
-    if node is None or node.type() not in _LAYERS or same_node(node, root):
+    if node is None or node.type() not in LAYER_TYPES or same_node(node, root):
         return None
     return node
 
@@ -175,6 +184,11 @@ def _sentence_parts(situation: Situation) -> list[str]:
         wanted = inputs[source.input]
         if wanted.role == "area" and wanted.several:
             areas.append(shown_name(source.name))
+        elif source.kind == "piece":
+            continue
+        elif wanted.role == "area" and situation.roots:
+            where = tr("the selection") if source.kind == "selection" else quoted(source.name)
+            parts.append(tr("; %s: %s, %d×%d", wanted.label, where, *source.bounds[2:]))
         elif source.kind == "selection":
             parts.append(tr(", inside the selection, %d×%d", *source.bounds[2:]))
         elif wanted.role == "area":
@@ -191,6 +205,13 @@ def _sentence_parts(situation: Situation) -> list[str]:
 
 
 def _main_part(situation: Situation) -> str:
+    pieces = [source for source in situation.sources if source.kind == "piece"]
+    if pieces:
+        count = tr("1 piece") if len(pieces) == 1 else tr("%d pieces", len(pieces))
+        size = around(source.bounds for source in pieces)[2:]
+        if len(situation.roots) > 1:
+            return tr("%s on selected layers, %d×%d", count, *size)
+        return tr("group %s: %s, %d×%d", quoted(situation.title), count, *size)
     for source in situation.sources:
         if source.kind == "layer" and source.nodes[0] is situation.active:
             return tr("layer %s, %d×%d", quoted(source.name), *source.bounds[2:])
@@ -205,7 +226,3 @@ def _visible(node: Any) -> Any:
             tr("The layer %s is hidden.", quoted(node.name())), tr("Make it visible and try again.")
         )
     return node
-
-
-def _id(node: Any) -> str:
-    return str(node.uniqueId().toString())

@@ -9,8 +9,9 @@ from intarsia_client.schema import Input, Operation
 from intarsia_krita.candidates import CANVAS, SELECTION, WHOLE, Picks, needs_element, usual_pick
 from intarsia_krita.color_labels import labelled_layers
 from intarsia_krita.layer_tree import find_node
+from intarsia_krita.rough_pieces import pieces_input, pieces_of, roots_of
 from intarsia_krita.texts import quoted, tr
-from intarsia_krita.wire_pixels import Rectangle, crop, refuse
+from intarsia_krita.wire_pixels import Rectangle, around, crop, rectangle, refuse
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,9 @@ class Source:
 
     input: str
     kind: str
-    """``below`` (everything visible below the node), ``canvas``, ``layer``, ``selection``, ``mask``
-    or ``coverage`` (how opaque the nodes are)."""
+    """``below`` (everything visible below the node), ``canvas``, ``layer``, ``piece`` (a layer as
+    opaque as it shows, with those that inherit its alpha), ``selection``, ``mask`` or ``coverage``
+    (how opaque the nodes are)."""
     bounds: Rectangle
     name: str
     """What the artist calls it; for an area by label the label's name in the schema."""
@@ -48,7 +50,13 @@ def sources_of(
             return [_layer_source(wanted, active, size)]
     if wanted.role == "element" and wanted.required:
         return [_layer_source(wanted, active, size)]
-    if wanted.role == "area" and wanted.several:
+    if wanted is pieces_input(operation):
+        roots = roots_of(document, wanted, active, picks.get(wanted.name))
+        found = [
+            Source(wanted.name, "piece", piece.bounds, piece.name, piece.nodes)
+            for piece in pieces_of(document, roots, size)
+        ]
+    elif wanted.role == "area" and wanted.several:
         found = _labelled_sources(document, wanted, active, size, picks)
     else:
         chosen = tuple(picks.get(wanted.name, usual_pick(document, operation, wanted, active)))
@@ -72,7 +80,7 @@ def _labelled_sources(
         places = [crop(rectangle(node.bounds()), size) for node in nodes]
         filled = [place for place in places if place is not None]
         if filled and (labels is None or label in labels):
-            bounds = _around(filled)
+            bounds = around(filled)
             found.append(Source(wanted.name, "coverage", bounds, label, tuple(nodes)))
     return found
 
@@ -122,11 +130,6 @@ def _layer_source(wanted: Input, node: Any, size: tuple[int, int], kind: str = "
 # --- rectangles -----------------------------------------------------------------------------------
 
 
-def rectangle(rect: Any) -> Rectangle:
-    """Krita's rectangle as numbers."""
-    return rect.x(), rect.y(), rect.width(), rect.height()
-
-
 def _empty(node: Any) -> Exception:
     return refuse(
         tr("The layer %s is empty inside the picture.", quoted(node.name())),
@@ -137,12 +140,6 @@ def _empty(node: Any) -> Exception:
 def _selection_bounds(document: Any, size: tuple[int, int]) -> Rectangle | None:
     selection = document.selection()
     return crop(rectangle(selection), size) if selection is not None else None
-
-
-def _around(places: Sequence[Rectangle]) -> Rectangle:
-    left, top = min(p[0] for p in places), min(p[1] for p in places)
-    right, bottom = max(p[0] + p[2] for p in places), max(p[1] + p[3] for p in places)
-    return left, top, right - left, bottom - top
 
 
 def _overlap(one: Rectangle | None, other: Rectangle | None) -> Rectangle | None:

@@ -6,6 +6,7 @@ Other depths, models and profiles are converted by Krita itself, on a node that 
 
 from __future__ import annotations
 
+from array import array
 from typing import Any, Iterable, Tuple
 
 from intarsia_client.errors import InvalidRequest
@@ -20,6 +21,11 @@ ColorSpace = Tuple[str, str, str]
 """Krita's colour model, depth and profile."""
 Rectangle = Tuple[int, int, int, int]
 """x, y, width, height in canvas coordinates."""
+
+
+def rectangle(rect: Any) -> Rectangle:
+    """Krita's rectangle as numbers."""
+    return rect.x(), rect.y(), rect.width(), rect.height()
 
 
 def swap_red_and_blue(data: Any, item_bytes: int) -> bytearray:
@@ -88,17 +94,43 @@ def _white_with_alpha(layer: ResultLayer) -> bytearray:
     return pixels
 
 
+def fade(rgba: bytearray, dtype: str, opacity: int) -> bytearray:
+    """RGBA pixels with their alpha multiplied by a layer's opacity.
+
+    Args:
+        rgba: Changed in place.
+        dtype: ``u8`` or ``u16``.
+        opacity: In [0, 255], as Krita has it.
+    """
+    if opacity >= 255:
+        return rgba
+    full = 2 ** (8 * ITEM_BYTES[dtype]) - 1
+    faded = [(alpha * opacity + 127) // 255 for alpha in range(full + 1)]
+    if dtype == "u8":
+        rgba[3::4] = rgba[3::4].translate(bytes(faded))
+        return rgba
+    samples = memoryview(rgba).cast("H")
+    samples[3::4] = array("H", map(faded.__getitem__, samples[3::4]))
+    return rgba
+
+
 def coverage(document: Any, data: bytes, bounds: Rectangle, space: ColorSpace) -> bytes:
     """How opaque each pixel is: Krita's bytes as one byte a pixel, 255 = opaque."""
     return bytes(to_wire(document, data, bounds, space, "u8")[3::4])
 
 
+def around(places: Iterable[Rectangle]) -> Rectangle:
+    """The smallest rectangle that holds all of some; there must be one at least."""
+    places = list(places)
+    left, top = min(p[0] for p in places), min(p[1] for p in places)
+    right, bottom = max(p[0] + p[2] for p in places), max(p[1] + p[3] for p in places)
+    return left, top, right - left, bottom - top
+
+
 def united(pieces: Iterable[tuple[Rectangle, bytes]]) -> tuple[Rectangle, bytes]:
     """Coverages laid over each other: at each pixel the strongest, on the rectangle of them all."""
     pieces = list(pieces)
-    left, top = min(r[0] for r, _ in pieces), min(r[1] for r, _ in pieces)
-    width = max(r[0] + r[2] for r, _ in pieces) - left
-    height = max(r[1] + r[3] for r, _ in pieces) - top
+    left, top, width, height = around(place for place, _ in pieces)
     whole = bytearray(width * height)
     for (x, y, w, h), data in pieces:
         for row in range(h):

@@ -73,6 +73,20 @@ def _encode(pixels: list[tuple[float, ...]], depth: str) -> bytes:
     return struct.pack(f"<{len(samples)}{letter}", *samples)
 
 
+class _Thumbnail:
+    """Krita keeps a layer's thumbnail until the layer changes."""
+
+    made = 0
+
+    def __init__(self, pixels: dict[tuple[int, int], tuple[float, ...]]) -> None:
+        self.pixels = pixels
+        _Thumbnail.made += 1
+        self._key = _Thumbnail.made
+
+    def cacheKey(self) -> int:
+        return self._key
+
+
 class Node:
     """A layer, group or mask."""
 
@@ -85,6 +99,8 @@ class Node:
         self.children: list[Node] = []
         self.parent: Node | None = None
         self._visible, self._opacity, self._label = True, 255, 0
+        self._inherits_alpha, self.style = False, ""
+        self._thumbnail: _Thumbnail | None = None
         self.writes = 0
 
     def copy(self, document: Document) -> Node:
@@ -92,6 +108,7 @@ class Node:
         twin._id, twin._space, twin.pixels = self._id, self._space, dict(self.pixels)
         twin._visible, twin._opacity = self._visible, self._opacity
         twin._label = self._label
+        twin._inherits_alpha, twin.style = self._inherits_alpha, self.style
         for child in self.children:
             one = child.copy(document)
             one.parent = twin
@@ -125,7 +142,9 @@ class Node:
         if model != "RGBA" or depth not in _FORMATS:
             return False
         self.writes += bool(self.pixels)
-        change = {(LINEAR, SRGB): _to_srgb, (SRGB, LINEAR): _to_linear}.get((self._space[2], profile))
+        change = {(LINEAR, SRGB): _to_srgb, (SRGB, LINEAR): _to_linear}.get(
+            (self._space[2], profile)
+        )
         if change is not None:
             self.pixels = {
                 at: (*(change(max(0.0, v)) for v in p[:3]), p[3]) for at, p in self.pixels.items()
@@ -144,6 +163,22 @@ class Node:
 
     def setOpacity(self, opacity: int) -> None:
         self._opacity = opacity
+
+    def inheritAlpha(self) -> bool:
+        return self._inherits_alpha
+
+    def setInheritAlpha(self, inherits: bool) -> None:
+        self._inherits_alpha = inherits
+
+    def layerStyleToAsl(self) -> str:
+        return self.style
+
+    def thumbnail(self, width: int, height: int) -> _Thumbnail:
+        """A new picture only after its own pixels changed, whatever its masks do."""
+        pixels = {at: p for node in self._with_children() for at, p in node.pixels.items()}
+        if self._thumbnail is None or self._thumbnail.pixels != pixels:
+            self._thumbnail = _Thumbnail(pixels)
+        return self._thumbnail
 
     def colorLabel(self) -> int:
         return self._label
@@ -183,7 +218,10 @@ class Node:
     def bounds(self) -> _Rect:
         if self._kind == "transparencymask" and self.parent is not None:
             return self.parent.bounds()
-        filled = [at for node in self._with_children() for at, p in node.pixels.items() if p[3] > 0]
+        places = {at: p for node in self._with_children() for at, p in node.pixels.items()}
+        if self._kind == "grouplayer":  # as it shows
+            places = {at: self.projection(at) for at in places}
+        filled = [at for at, p in places.items() if p[3] > 0]
         if not filled:
             return _Rect(0, 0, 0, 0)
         xs, ys = [x for x, _ in filled], [y for _, y in filled]
@@ -215,7 +253,11 @@ class Node:
             if child._kind == "transparencymask":
                 pixel = (*pixel[:3], pixel[3] * child.pixels.get(at, (0.0,) * 4)[3])
             elif not child._kind.endswith("mask"):
-                pixel = _over(pixel, child.projection(at), child._opacity / 255)
+                above, share = child.projection(at), child._opacity / 255
+                if child._inherits_alpha:
+                    pixel = (*_over(pixel, above, share)[:3], pixel[3])
+                else:
+                    pixel = _over(pixel, above, share)
         return pixel
 
     def _with_children(self) -> list[Node]:
@@ -226,9 +268,7 @@ class Node:
         return _encode([pixel(at) for at in places], self._space[1])
 
 
-def _over(
-    below: tuple[float, ...], above: tuple[float, ...], opacity: float
-) -> tuple[float, ...]:
+def _over(below: tuple[float, ...], above: tuple[float, ...], opacity: float) -> tuple[float, ...]:
     alpha = above[3] * opacity
     total = alpha + below[3] * (1 - alpha)
     if total == 0:
@@ -361,6 +401,9 @@ class Document:
     def currentTime(self) -> int:
         return 0
 
+    def setBackgroundColor(self, color: Any) -> None:
+        pass
+
     def setCurrentTime(self, time: int) -> None:
         pass
 
@@ -372,6 +415,32 @@ class Document:
 
     def setAnnotation(self, key: str, description: str, data: bytes) -> None:
         self.annotations[key] = bytes(data)
+
+
+class View:
+    """Where a document shows."""
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self.selected: list[Node] = []
+
+    def document(self) -> Document:
+        return self._document
+
+    def selectedNodes(self) -> list[Node]:
+        active = [self._document.active] if self._document.active is not None else []
+        return self.selected or active
+
+
+class Window:
+    """The program's window with its active view."""
+
+    def activeView(self) -> View | None:
+        if Krita.active is None:
+            return None
+        if Krita.view is None or Krita.view.document() is not Krita.active:
+            Krita.view = View(Krita.active)
+        return Krita.view
 
 
 class DockWidget(_Dock):
@@ -399,6 +468,7 @@ class Krita:
 
     open_documents: list[Document] = []
     active: Document | None = None
+    view: View | None = None
     scratch: list[Document] = []
     """Every document made by `createDocument`."""
     factories: list[DockWidgetFactory] = []
@@ -413,6 +483,9 @@ class Krita:
 
     def activeDocument(self) -> Document | None:
         return Krita.active
+
+    def activeWindow(self) -> Window | None:
+        return Window() if Krita.active is not None else None
 
     def createDocument(
         self, width: int, height: int, name: str, model: str, depth: str, profile: str, dpi: float

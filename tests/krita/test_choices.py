@@ -231,7 +231,7 @@ def test_the_area_may_be_the_selection_a_mask_another_layer_or_everything(
     changing.refresh()
     area = part(changing, "input_area")
     texts = [text for text, _ in entries(area)]
-    assert texts == ["Selection, 1×1", "Everything", "Mask “Edge”", "Layer “Paper”"]
+    assert texts == ["Selection, 1×1", "Not used", "Mask “Edge”", "Layer “Paper”"]
     assert "inside the selection, 1×1" in part(changing, "intarsia_reads").text()
     pick(area, mask.uniqueId().toString())
     assert "inside “Edge”, 2×2" in part(changing, "intarsia_reads").text()

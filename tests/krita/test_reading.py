@@ -421,8 +421,8 @@ def test_what_an_area_can_be_read_from_is_listed_the_usual_first() -> None:
     made.active = thing(made)
     offered = candidates(made, CHANGE.inputs[1], thing(made))
     assert [one.text for one in offered] == [
-        "Selection (none: everything)",
-        "Everything",
+        "Selection (nothing is selected)",
+        "Not used",
         "Mask “Edge”",
         "Layer “Paper”",
     ]

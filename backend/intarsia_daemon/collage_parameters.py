@@ -145,6 +145,17 @@ SURROUNDINGS = Scalar(
     0.5,
     advanced=True,
 )
+ADAPTED = Choice(
+    "adapted",
+    "Adapted model",
+    "Whether the model's adaptation to this picture is used, where there is one.",
+    (
+        Option("auto", "Where there is one", "Closer to the picture."),
+        Option("off", "Never", "The model as it is."),
+    ),
+    default="auto",
+    advanced=True,
+)
 PLACING = (SOFTNESS, DETAIL, EDGE, CROP, SURROUNDINGS)
 
 LAYERS = Choice(

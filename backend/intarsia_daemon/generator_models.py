@@ -130,9 +130,9 @@ def latents_of(context: Context) -> LatentStore:
     return LatentStore(context.models.folder.parent / "latents")
 
 
-def bytes_of(generator: Generator) -> int:
-    """Memory of a generator's parameters and buffers."""
-    return sum(tensor.numel() * tensor.element_size() for tensor in generator.state_dict().values())
+def bytes_of(network: torch.nn.Module) -> int:
+    """Memory of a network's parameters and buffers."""
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
 
 
 def _load(folder: Path, device: str) -> tuple[Generator, str]:

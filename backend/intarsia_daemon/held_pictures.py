@@ -206,7 +206,7 @@ class Holder:
                 start=projecting.start,
                 pixel_weight=projecting.pixel_weight,
                 seed=context.seed,
-                on_step=_Reporter(context, name),
+                on_step=StepReporter(context, SEARCHING, name),
                 tick=context.tick,
             )
         if projecting.steps >= LEAST_LEARNT_STEPS:
@@ -221,11 +221,18 @@ class Holder:
         )
 
 
-class _Reporter:
-    """Tells how far a projection is, with the best picture so far now and then."""
+class StepReporter:
+    """Tells how far a descent is, with the best picture so far now and then."""
 
-    def __init__(self, context: Context, name: str) -> None:
-        self._context = context
+    def __init__(self, context: Context, stage: str, name: str) -> None:
+        """Report to a context.
+
+        Args:
+            context: The running operation's.
+            stage: In the artist's words.
+            name: The picture's.
+        """
+        self._context, self._stage = context, stage
         self._like = Picture(np.zeros((1, 1, 4), np.uint8), name=name)
         self._previewed = float("-inf")
 
@@ -233,10 +240,11 @@ class _Reporter:
         preview = None
         if time.monotonic() - self._previewed > PREVIEW_EVERY_S:
             self._previewed = time.monotonic()
-            preview = layer_from_tensors(SEARCHING, step.picture().float().cpu(), like=self._like)
+            made = step.picture()[:1].float().cpu()
+            preview = layer_from_tensors(self._stage, made, like=self._like)
         numbers = {"loss": step.loss, "best": step.best_loss}
         self._context.progress(
-            SEARCHING, min(step.step, step.steps), step.steps, numbers=numbers, preview=preview
+            self._stage, min(step.step, step.steps), step.steps, numbers=numbers, preview=preview
         )
 
 

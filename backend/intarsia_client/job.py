@@ -64,6 +64,7 @@ class Job:
         self._over = False
         self._news = 0
         self._asked_again = (-1, 0.0)
+        self._look_now = False
         self._result: Result | None = None
         self._error: IntarsiaError | None = None
 
@@ -130,17 +131,23 @@ class Job:
         """Let a paused job go on."""
         self._client.resume(self.id)
 
+    def look_now(self) -> None:
+        """Let a `wait` in another thread ask ``should_cancel`` at once."""
+        with self._changed:
+            self._look_now = True
+            self._changed.notify_all()
+
     def _follow(self, look: _Look) -> Result:
         while not self._over or self._inbox:
-            message = self._next(look.pause_s)
-            if message is not None:
-                self._handle(message, look)
             if not self._over and look.wants_cancel():
                 with contextlib.suppress(
                     InvalidRequest
                 ):  # it ended meanwhile; its last event says how
                     self.cancel()
                 look.cancel_sent()
+            message = self._next(look.pause_s)
+            if message is not None:
+                self._handle(message, look)
             if time.monotonic() > look.deadline and not self._over:
                 raise _too_late(self.id)
         if self._error is not None:
@@ -151,8 +158,10 @@ class Job:
 
     def _next(self, pause_s: float) -> Message | None:
         with self._changed:
-            if not self._inbox and not self._over and self._client._connection.current is not None:
+            empty = not self._inbox and not self._over and not self._look_now
+            if empty and self._client._connection.current is not None:
                 self._changed.wait(pause_s)
+            self._look_now = False
             if self._inbox:
                 return self._inbox[0]
         if not self._over:

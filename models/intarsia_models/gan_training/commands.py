@@ -70,7 +70,7 @@ def gan(resolution: int, **options: Any) -> None:
     """
     order = Order(**options)
     devices = order.devices()
-    with _told():
+    with told():
         trained = _train_gan(order, resolution, devices)
     if devices.rank == 0:
         save_generator(trained.generator, order.out / "model", card=trained.card())
@@ -84,7 +84,7 @@ def companion(model: Path, network: str, **options: Any) -> None:
     """Train an encoder, or auxiliary networks, for a model; OUT/model gets it with them."""
     order = Order(**options)
     devices = order.devices()
-    with _told():
+    with told():
         generator = load_generator(model)
         trained = _train_companion(network, generator, order, order.changes, devices)
     if devices.rank == 0:
@@ -129,7 +129,7 @@ def pack(
     """
     order = Order(**options)
     devices = order.devices()
-    with _told():
+    with told():
         trained = _train_gan(order, resolution, devices)
         cards, histories = {"generator": trained.card()}, {"generator": trained.history}
         for network, changes in (("encoder", encoder_set), ("auxiliary", auxiliary_set)):
@@ -144,7 +144,7 @@ def pack(
         commands=[command_line(sys.argv[1:])],
         trainings=cards,
         note=note.read_text(encoding="utf-8") if note else "",
-        device=device_name or _device_name(devices),
+        device=device_name or device_name_of(devices),
     )
     trained.generator.projection_space = projection_space
     write_pack(pack, trained.generator, facts)
@@ -196,7 +196,7 @@ def command_line(arguments: Sequence[str], module: str = "intarsia_models.gan_tr
 
 def _train_gan(order: Order, resolution: int, devices: Devices) -> TrainedGAN:
     settings = changed(gan_settings(order.quality, resolution), order.changes)
-    with _report(order.out, devices) as follow:
+    with reported(order.out, devices) as follow:
         return train_gan(
             order.pictures(stored_size(resolution, settings.crop)),
             settings,
@@ -218,7 +218,7 @@ def _train_companion(
     )
     settings: Any = changed(make(order.quality), changes)
     folder = order.out / network
-    with _report(folder, devices) as follow:
+    with reported(folder, devices) as follow:
         return train(
             generator,
             order.pictures(stored_size(generator.resolution, settings.crop)),
@@ -232,7 +232,7 @@ def _train_companion(
 
 
 @contextmanager
-def _report(folder: Path, devices: Devices) -> Iterator[OnProgress | None]:
+def reported(folder: Path, devices: Devices) -> Iterator[OnProgress | None]:
     """What one process of all follows the training with."""
     if devices.rank:
         yield None
@@ -242,7 +242,7 @@ def _report(folder: Path, devices: Devices) -> Iterator[OnProgress | None]:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
     """Errors of ours end the command with a sentence."""
     try:
         yield
@@ -250,7 +250,7 @@ def _told() -> Iterator[None]:
         raise click.ClickException(str(error)) from error
 
 
-def _device_name(devices: Devices) -> str:
+def device_name_of(devices: Devices) -> str:
     if devices.device.type == "cuda":
         return f"{devices.count} x {torch.cuda.get_device_name(devices.device)}"
     return f"{torch.get_num_threads()} CPU cores"

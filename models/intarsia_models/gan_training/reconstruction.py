@@ -60,7 +60,7 @@ def prepare_target(
         )
     size = stored_size(generator.resolution, crop)
     pictures = data if isinstance(data, PictureSet) else read_pictures(data, size, tick=tick)
-    pictures = _with_labels_of(generator, pictures, on_notice or (lambda text: None))
+    pictures = with_labels_of(generator, pictures, on_notice or (lambda text: None))
     for network in (generator, critic):
         network.eval().requires_grad_(False)
     return Target(generator, critic, pictures)
@@ -142,10 +142,19 @@ class ReconstructionLoop(TrainingLoop):
         return arranged(torch.cat([part.float().cpu() for pair in rows for part in pair]), COLUMNS)
 
 
-def _with_labels_of(
+def with_labels_of(
     generator: Generator, pictures: PictureSet, on_notice: Callable[[str], None]
 ) -> PictureSet:
-    """The pictures of classes that the generator knows, with its ids."""
+    """The pictures of classes that the generator knows, with its ids.
+
+    Args:
+        generator: With or without classes.
+        pictures: Classes are the data's.
+        on_notice: Told which classes are left out.
+
+    Raises:
+        UnsuitablePicture: No class of the data is known.
+    """
     if not generator.num_classes:
         return replace(pictures, y=torch.zeros_like(pictures.y), labels=())
     known = {generator.label_of(index): index for index in range(generator.num_classes)}

@@ -13,6 +13,8 @@ from intarsia_models.single_image.pyramid import PyramidRule, full_size
 Task = Literal["generation", "retarget", "animation", "harmonization", "editing"]
 Activation = Literal["leaky_relu", "prelu", "elu", "selu"]
 Quality = Literal["draft", "normal", "fine"]
+_LATER = ("settled_below",)
+"""Fields that the first version did not have."""
 LEAST_SIZE = 11
 """Pixels: the receptive field of the critic, so no stage can be smaller."""
 
@@ -42,6 +44,7 @@ def _check_ranges(settings: "TaskSettings") -> None:
         "input_noise": 0.0,
         "mask_radius": 0,
         "fine_tune_iterations": 0,
+        "settled_below": 0.0,
     }
     for name, bound in least.items():
         value = getattr(settings, name)
@@ -100,14 +103,23 @@ class TaskSettings:
     mask_radius: int = 7
     """Pixels by which an edited area is grown before it is softened."""
     fine_tune_iterations: int = 500
+    settled_below: float = 0.0
+    """A stage goes on to its last, slow iterations as soon as its sample changes by less than this
+    share of its contrast within 50 iterations, twice in a row; 0 trains every stage to the end.
+    See `settling`."""
 
     def __post_init__(self) -> None:
         _check_choices(self)
         _check_ranges(self)
 
     def to_card(self) -> dict[str, Any]:
-        """The settings as plain JSON values."""
-        return asdict(self)
+        """The settings as plain JSON values.
+
+        Fields that came later are left out at their default, so that the card of a setting is the
+        same in every version.
+        """
+        defaults = {f.name: f.default for f in fields(self) if f.name in _LATER}
+        return {k: v for k, v in asdict(self).items() if k not in _LATER or v != defaults[k]}
 
     def fitted_to(self, height: int, width: int) -> "TaskSettings":
         """The same with a smaller coarsest stage, where a picture is too small or narrow for it.

@@ -50,6 +50,7 @@ class StageTraining:
         iterations: int,
         train_depth: int,
         tick: Callable[[], None],
+        rate: float = 1.0,
         plain: bool = False,
     ) -> None:
         """Prepare the optimizers.
@@ -63,6 +64,7 @@ class StageTraining:
             iterations: How many there will be (for the drop of the learning rate).
             train_depth: How many of the newest stages learn.
             tick: Called many times per iteration; may wait, or raise to stop.
+            rate: Factor of all learning rates.
             plain: Use automatic differentiation also where the closed form applies.
         """
         self.generator = generator.to(memory_format=torch.channels_last).train()
@@ -78,10 +80,11 @@ class StageTraining:
         self.first_trained = max(0, generator.stages - train_depth)
         self._frozen_reconstruction: Tensor | None = None
         settings = generator.settings
+        self.learning_rate = rate * settings.learning_rate
         self.generator_groups = self._learning_rates(settings, train_depth)
         self.generator_optimizer = _adam(self.generator_groups)
         self.discriminator_optimizer = _adam(
-            [(list(discriminator.parameters()), settings.learning_rate)]
+            [(list(discriminator.parameters()), self.learning_rate)]
         )
 
     def iterate(self, iteration: int, noises: Sequence[Tensor], epsilons: Tensor) -> Losses:
@@ -169,14 +172,14 @@ class StageTraining:
     ) -> list[tuple[list[nn.Parameter], float]]:
         generator, newest = self.generator, self.generator.stages - 1
         groups = [
-            (list(stage.parameters()), settings.learning_rate * settings.lr_scale ** (newest - n))
+            (list(stage.parameters()), self.learning_rate * settings.lr_scale ** (newest - n))
             for n, stage in enumerate(generator.body)
             if n >= self.first_trained
         ]
         if newest < depth:
-            rate = settings.learning_rate * settings.lr_scale**newest
+            rate = self.learning_rate * settings.lr_scale**newest
             groups.append((list(generator.head.parameters()), rate))
-        groups.append((list(generator.tail.parameters()), settings.learning_rate))
+        groups.append((list(generator.tail.parameters()), self.learning_rate))
         learning = {id(parameter) for group, _ in groups for parameter in group}
         for parameter in generator.parameters():
             parameter.requires_grad_(id(parameter) in learning)
@@ -193,7 +196,7 @@ class StageTraining:
         for group, rate in zip(self.generator_optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * factor
         for group in self.discriminator_optimizer.param_groups:
-            group["lr"] = settings.learning_rate * factor
+            group["lr"] = self.learning_rate * factor
 
     @contextmanager
     def _hooked(self) -> Iterator[None]:

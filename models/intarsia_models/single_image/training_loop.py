@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from intarsia_models.checkpoints import (
     Bundle,
@@ -21,6 +21,13 @@ from intarsia_models.errors import TrainingDiverged
 from intarsia_models.resampling import resize_tensor
 from intarsia_models.single_image.model import TrainedModel, build_networks, part
 from intarsia_models.single_image.noise import gaussian
+from intarsia_models.single_image.recovery import (
+    RATE_PER_TRY,
+    TRIES,
+    StageStart,
+    what_is_wrong,
+)
+from intarsia_models.single_image.settling import Settling
 from intarsia_models.single_image.stage_training import StageTraining
 
 LOSSES_EVERY = 20
@@ -79,6 +86,9 @@ class Trainer:
         self.choices = torch.Generator().manual_seed(model.seed)
         self.seconds = 0.0
         self.training: StageTraining | None = None
+        self.tries = 0
+        """Failed tries of this stage."""
+        self._start_state = StageStart(**self._networks())
         self._tick: Tick = lambda: None
 
     def adversarial_picture(self) -> Tensor:
@@ -122,8 +132,16 @@ class Trainer:
             self.enter(self.first_stage)
         saved = time.monotonic()
         while True:
-            self._train_iteration(on_progress)
-            stage_done = self.iteration == self.iterations
+            try:
+                self._train_iteration(on_progress)
+                stage_done = self.iteration == self.iterations
+                if stage_done:
+                    self._check_picture()
+                elif self._has_settled():
+                    self.iteration = self._slow_from()
+            except TrainingDiverged as failure:
+                self._try_again(failure, checkpoint_folder)
+                continue
             if stage_done and self.stage == self.last_stage:
                 break
             if stage_done:
@@ -141,6 +159,9 @@ class Trainer:
             "stage": self.stage,
             "iteration": self.iteration,
             "seconds": self.seconds,
+            "tries": self.tries,
+            "calm": self.settling.calm,
+            "notes": self.model.notes,
             "noise_amplitudes": self.model.generator.noise_amplitudes,
         }
         write_checkpoint(folder, self._step(), self._state(), card)
@@ -174,20 +195,84 @@ class Trainer:
         inner = [gaussian(shape, self.noise_source, dtype) for shape in shapes[1:]]
         return [self.adversarial_picture(), *inner]
 
-    def _start(self, stage: int) -> None:
+    def _start(self, stage: int, *, tries: int = 0) -> None:
         """Optimizers for a stage whose networks and fixed noise are ready."""
         self.stage = stage
         self.iteration = 0
+        self.tries = tries
+        self._start_state = StageStart(**self._networks())
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self.settling = Settling(self.model.settings.settled_below)
         self.training = StageTraining(
             self.model.generator,
             self.model.discriminator,
-            self.real(stage),
+            self.real(self.stage),
             self.model.fixed_noises,
             self.model.sizes,
             iterations=self.iterations,
             train_depth=self.train_depth,
+            rate=RATE_PER_TRY**self.tries,
             tick=lambda: self._tick(),
         )
+
+    def _networks(self) -> dict[str, nn.Module]:
+        return {"generator": self.model.generator, "discriminator": self.model.discriminator}
+
+    def _try_again(self, failure: TrainingDiverged, folder: Path | None) -> None:
+        """Begin the stage anew with lower learning rates and other noise.
+
+        Raises:
+            TrainingDiverged: It was the last try.
+        """
+        if self.tries + 1 >= TRIES:
+            raise failure
+        self._start_state.restore(**self._networks())
+        self.tries += 1
+        self.iteration = 0
+        self._prepare()
+        self.noise_source.manual_seed(self.model.seed + self.tries + 1_000_003 * (self.stage + 1))
+        text = (
+            f"{failure.what} Stage {self.stage + 1} was begun again with "
+            f"{RATE_PER_TRY**self.tries:g} times the learning rate and other noise."
+        )
+        self.model.notes.append(text)
+        self._notice(text)
+        if folder is not None:
+            remove_checkpoints(folder, above=self._step())
+            self.save_checkpoint(folder)
+
+    def _slow_from(self) -> int:
+        """The iteration at which the learning rates drop."""
+        return round(self.model.settings.lr_drop_at * self.iterations)
+
+    def _has_settled(self) -> bool:
+        """Whether the stage may skip to its last, slow iterations."""
+        if self.iteration >= self._slow_from() or not self.settling.due(self.iteration):
+            return False
+        return self.settling.look(self._sample())
+
+    def _sample(self) -> Tensor:
+        """(1, 3, h, w) in [-1, 1] at this stage's size, always of the same noise; batch norm
+        with the statistics of the sample."""
+        model, stages = self.model, self.stage + 1
+        source = torch.Generator().manual_seed(model.seed)
+        shapes = model.generator.noise_shapes(model.sizes[:stages])
+        noises = [gaussian(shape, source, model.real.dtype).to(model.device) for shape in shapes]
+        if model.settings.adversarial_input != "noise":
+            noises[0] = model.fixed_noises[0]
+        return model.generator.synthesize(noises, model.sizes[:stages], batch_statistics=True)
+
+    def _check_picture(self) -> None:
+        """Refuse a finished stage that makes no picture.
+
+        Raises:
+            TrainingDiverged: See `recovery.what_is_wrong`.
+        """
+        wrong = what_is_wrong(self._preview(), self.real(self.stage), self.iterations)
+        if wrong is not None:
+            raise self._diverged(f"the rebuilt picture is {wrong}")
 
     def _progress(self, losses: dict[str, float] | None) -> TrainingProgress:
         areas = [h * w for h, w in self.model.sizes[self.first_stage :]]
@@ -213,12 +298,15 @@ class Trainer:
     def _checked(self, losses: dict[str, float]) -> dict[str, float]:
         bad = [name for name, value in losses.items() if not math.isfinite(value)]
         if bad:
-            raise TrainingDiverged(
-                f"The training failed at stage {self.stage + 1} of {len(self.model.sizes)}, "
-                f"iteration {self.iteration}: {bad[0].replace('_', ' ')} is {losses[bad[0]]}.",
-                "Train with batch norm, a smaller lr_scale or learning_rate, or another seed.",
-            )
+            raise self._diverged(f"{bad[0].replace('_', ' ')} is {losses[bad[0]]}")
         return losses
+
+    def _diverged(self, what: str) -> TrainingDiverged:
+        return TrainingDiverged(
+            f"The training failed at stage {self.stage + 1} of {len(self.model.sizes)}, "
+            f"iteration {self.iteration}: {what}.",
+            "Train with batch norm, a smaller lr_scale or learning_rate, or another seed.",
+        )
 
     def _timed(self, tick: Tick | None) -> Tick:
         """The caller's tick; the time it waits does not count as training."""
@@ -243,6 +331,9 @@ class Trainer:
         }
         tensors |= _optimizer_state("adam_generator", self.training.generator_optimizer)
         tensors |= _optimizer_state("adam_discriminator", self.training.discriminator_optimizer)
+        tensors |= self._start_state.tensors()
+        if len(self.settling.before):
+            tensors["settling.before"] = self.settling.before
         tensors["random.noise"] = self.noise_source.get_state()
         tensors["random.choices"] = self.choices.get_state()
         return tensors
@@ -272,9 +363,13 @@ class Trainer:
         model.discriminator.load_state_dict(part(tensors, "discriminator."))
         fixed = part(tensors, "fixed_noise.")
         model.fixed_noises = [fixed[str(n)].to(model.device) for n in range(len(fixed))]
-        self._start(stage)
+        self._start(stage, tries=int(bundle.card.get("tries", 0)))
+        self._start_state.read(tensors)
         self.iteration = int(bundle.card["iteration"])
         self.seconds = float(bundle.card["seconds"])
+        self.settling.calm = int(bundle.card.get("calm", 0))
+        self.settling.before = tensors.get("settling.before", self.settling.before).to(model.real)
+        model.notes[:0] = bundle.card.get("notes", [])
         assert self.training is not None
         _restore_optimizer("adam_generator", self.training.generator_optimizer, tensors)
         _restore_optimizer("adam_discriminator", self.training.discriminator_optimizer, tensors)

@@ -27,6 +27,8 @@ from intarsia_gimp.texts import mnemonic_of, tr, with_mnemonic
 SEED = "seed"
 ADVANCED = "advanced-open"
 """Auxiliary argument: whether the dialog's advanced part is unfolded."""
+LIVE = "live-preview"
+"""Auxiliary argument of quick operations: whether the dialog's preview follows."""
 _DIALOG_LETTERS = "lshrco"
 """Mnemonics of the buttons every procedure dialog has: Load, Save, Help, Reset, Cancel, OK."""
 
@@ -62,6 +64,8 @@ def add_arguments(procedure: Any, operation: Operation) -> None:
         default = inputs.default_of(item)
         procedure.add_string_argument(name, nicks[item.name], blurb, default, flags)
     procedure.add_boolean_aux_argument(ADVANCED, tr("Advanced"), tr("Advanced"), False, flags)
+    if operation.live:
+        procedure.add_boolean_aux_argument(LIVE, tr("Live preview"), tr("On"), False, flags)
 
 
 def nicks_of(operation: Operation) -> dict[str, str]:

@@ -22,6 +22,7 @@ from intarsia_gimp import arguments, canvas, inputs, pictures, placement, readin
 from intarsia_gimp.expected import ExpectedTime
 from intarsia_gimp.frames import scrubbed
 from intarsia_gimp.known_models import KnownModels
+from intarsia_gimp.live import LivePreview
 from intarsia_gimp.panels import (
     ProblemPanel,
     ProgressPanel,
@@ -93,6 +94,7 @@ class OperationDialog:
                 break
             if self._start():
                 self._loop.run()
+        self._live.close()
         self._dialog.destroy()
         self._link.drop()
         return self._outcome
@@ -116,6 +118,17 @@ class OperationDialog:
         left = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6)
         left.pack_start(frame, False, False, 0)
         left.pack_start(self._compare, False, False, 0)
+        self._live = LivePreview(
+            self._link,
+            self._operation,
+            self._config,
+            asked=lambda: self._asked() if self._sources is not None else None,
+            look=self._look,
+            thumbnail=self._thumbnail,
+            show=self._picture.set_from_pixbuf,
+            failed=lambda error: self._problem.show(error),
+        )
+        left.pack_start(self._live.widget, False, False, 0)
         self._strip = Strip(self._guard(self._pick))
         left.pack_start(self._strip.widget, False, False, 0)
         self._known = KnownModels(self._link)
@@ -188,6 +201,7 @@ class OperationDialog:
         self._compare.set_visible(state == RESULT)
         self._message.set_visible(state == RESULT)
         self._expected.widget.set_visible(idle)
+        self._live.allow(idle)
         if idle:
             self._strip.offer([])
             self._known.refresh()
@@ -218,6 +232,7 @@ class OperationDialog:
         self._go.set_sensitive(self._sources is not None)
         if self._sources is not None and (had is None or had.found != self._sources.found):
             self._expected.ask_soon()
+            self._live.ask_soon()
 
     def _find(self) -> canvas.Sources:
         """What a run would read; offers what the image has to the controls first."""
@@ -237,6 +252,7 @@ class OperationDialog:
         elif self._sources is not None:
             self._problem.hide()
         self._expected.ask_soon()
+        self._live.ask_soon()
 
     def _look_soon(self) -> None:
         """Not at once: looking changes the settings that are about to be told of."""
@@ -247,6 +263,13 @@ class OperationDialog:
         self._looking = 0
         self._look()
         return False
+
+    def _asked(self) -> tuple[canvas.Sources, dict[str, Any], int]:
+        """What a run would read, its parameters' values and the seed."""
+        values, seed = arguments.values_of(self._config, self._operation)
+        sources = self._found(values)
+        given = [source.name for source in sources.found if source.kind == canvas.TAG]
+        return sources, arguments.only_read(values, self._operation, given), seed
 
     def _question(self) -> tuple[Any, Any] | None:
         """What the expected time depends on."""
@@ -265,10 +288,7 @@ class OperationDialog:
         """Read the pixels and send them; False where a problem is shown instead."""
         self._problem.hide()
         try:
-            values, seed = arguments.values_of(self._config, self._operation)
-            sources = self._found(values)
-            given = [source.name for source in sources.found if source.kind == canvas.TAG]
-            self._values = arguments.only_read(values, self._operation, given)
+            sources, self._values, seed = self._asked()
             self._place = placement.place_of(sources)
             pixels = reading.read(sources)
             self._remember_classes(sources)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from array import array
-from typing import Any
+from typing import Any, Sequence
 
 from gi.repository import GdkPixbuf, GLib
 
@@ -51,3 +52,36 @@ def fitted(pixbuf: Any, room: tuple[int, int]) -> Any:
     return pixbuf.composite_color_simple(
         width, height, GdkPixbuf.InterpType.BILINEAR, 255, 8, 0x999999, 0x666666
     )
+
+
+def over(base: Any, layers: Sequence[ResultLayer], factor: float) -> Any:
+    """A copy of a picture with a result's layers laid over it, masks and channels left out.
+
+    Args:
+        base: The whole canvas as a `GdkPixbuf.Pixbuf`.
+        layers: In stacking order, lowest first.
+        factor: Pixels of ``base`` for one pixel of the layers and of their places.
+    """
+    picture = base.copy()
+    for layer in layers:
+        if layer.channels != 4:
+            continue
+        x, y = layer.x * factor, layer.y * factor
+        left, top = max(0, math.floor(x)), max(0, math.floor(y))
+        right = min(picture.get_width(), math.ceil(x + layer.width * factor))
+        bottom = min(picture.get_height(), math.ceil(y + layer.height * factor))
+        if left < right and top < bottom:
+            pixbuf_of(layer).composite(
+                picture,
+                left,
+                top,
+                right - left,
+                bottom - top,
+                x,
+                y,
+                factor,
+                factor,
+                GdkPixbuf.InterpType.BILINEAR,
+                255,
+            )
+    return picture

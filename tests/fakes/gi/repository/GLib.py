@@ -5,6 +5,10 @@ from __future__ import annotations
 import collections
 from typing import Any, Callable
 
+_timers: dict[int, list[Any]] = {}
+"""By number: when it is due, how often in milliseconds, what to call."""
+_clock = [0, 0]
+"""The time in milliseconds, and the newest timer's number."""
 _pending: collections.deque[Callable[[], Any]] = collections.deque()
 
 
@@ -20,6 +24,32 @@ def iterate() -> int:
         _pending.popleft()()
         done += 1
     return done
+
+
+def timeout_add(interval: int, function: Callable[[], Any]) -> int:
+    _clock[1] += 1
+    _timers[_clock[1]] = [_clock[0] + interval, interval, function]
+    return _clock[1]
+
+
+def source_remove(number: int) -> None:
+    del _timers[number]
+
+
+def pass_time(milliseconds: int) -> None:
+    """Let timers run as they would in so much time, and what they leave to the loop."""
+    end = _clock[0] + milliseconds
+    while True:
+        iterate()
+        due = [(timer[0], number) for number, timer in _timers.items() if timer[0] <= end]
+        if not due:
+            break
+        _clock[0], number = min(due)
+        timer = _timers[number]
+        timer[0] += timer[1]
+        if not timer[2]():
+            _timers.pop(number, None)
+    _clock[0] = end
 
 
 class Error(Exception):

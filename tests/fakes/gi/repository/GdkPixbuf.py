@@ -42,3 +42,39 @@ class Pixbuf:
 
     def composite_color_simple(self, width: int, height: int, *rest: Any) -> Pixbuf:
         return Pixbuf(bytes(4 * width * height), width, height)
+
+    def copy(self) -> Pixbuf:
+        return Pixbuf(self.data, self.width, self.height)
+
+    def get_pixels(self) -> bytes:
+        return self.data
+
+    def composite(
+        self,
+        to: Pixbuf,
+        left: int,
+        top: int,
+        width: int,
+        height: int,
+        x: float,
+        y: float,
+        scale_x: float,
+        scale_y: float,
+        interpolation: int,
+        alpha: int,
+    ) -> None:
+        """The nearest pixel of each place, laid over what is there."""
+        assert alpha == 255 and 0 <= left and 0 <= top
+        assert left + width <= to.width and top + height <= to.height
+        data = bytearray(to.data)
+        for j in range(top, top + height):
+            for i in range(left, left + width):
+                column = min(self.width - 1, max(0, int((i + 0.5 - x) / scale_x)))
+                row = min(self.height - 1, max(0, int((j + 0.5 - y) / scale_y)))
+                at, there = 4 * (row * self.width + column), 4 * (j * to.width + i)
+                cover = self.data[at + 3] / 255
+                for c in range(3):
+                    old = data[there + c]
+                    data[there + c] = round(self.data[at + c] * cover + old * (1 - cover))
+                data[there + 3] = max(data[there + 3], self.data[at + 3])
+        to.data = bytes(data)

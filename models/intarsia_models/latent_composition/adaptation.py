@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from intarsia_models.errors import TrainingDiverged, UnreadableModel
 from intarsia_models.generators.generator import Generator
+from intarsia_models.latent_composition.known_areas import noise_areas
 from intarsia_models.latent_composition.latents import (
     Latent,
     check_area,
@@ -183,8 +184,6 @@ class _Adaptation:
         tick: Tick | None,
     ) -> Adapted:
         """Adam, then the better of the two networks."""
-        from intarsia_models.latent_composition.known_areas import noise_areas
-
         network, side = self.network, self.generator.resolution
         before, before_picture = self._whole()
         first = copy.deepcopy(network.state_dict())
@@ -196,7 +195,7 @@ class _Adaptation:
         for step in range(steps):
             if tick is not None:
                 tick()
-            areas = noise_areas(masks, side, source).to(self.target) * self.known
+            areas = noise_areas(masks, (side, side), source).to(self.target) * self.known
             loss, made = self._loss(areas)
             losses.append(float(loss.detach()))
             if not torch.isfinite(loss):

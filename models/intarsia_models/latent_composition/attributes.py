@@ -6,6 +6,8 @@ does not have it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -18,7 +20,7 @@ def shifted(
     latent: Latent,
     before: Latent,
     after: Latent,
-    strengths: Tensor | float = 1.0,
+    strengths: Tensor | Sequence[float] | float = 1.0,
     *,
     num_classes: int = 0,
 ) -> Latent:
@@ -60,7 +62,7 @@ def transfer(
     pictures: Tensor,
     before: Tensor,
     after: Tensor,
-    strengths: Tensor | float = 1.0,
+    strengths: Tensor | Sequence[float] | float = 1.0,
     *,
     known: Tensor | None = None,
     y: Tensor | None = None,

@@ -5,6 +5,8 @@ Source: Chai et al. 2021, arXiv:2103.10426, eq. 6, 7 and 8. The public code has 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -61,7 +63,7 @@ def latent_blend(
     generator: Generator,
     context: Tensor,
     target: Tensor,
-    alphas: Tensor | float,
+    alphas: Tensor | Sequence[float] | float,
     *,
     y: Tensor | None = None,
     regressor: MaskedRegressor | None = None,
@@ -116,7 +118,7 @@ def pixel_blend(
     generator: Generator,
     context: Tensor,
     target: Tensor,
-    alphas: Tensor | float,
+    alphas: Tensor | Sequence[float] | float,
     *,
     y: Tensor | None = None,
     regressor: MaskedRegressor | None = None,
@@ -131,7 +133,7 @@ def pixel_blend(
     return decode(generator, encode(generator, mixed, None, label, regressor=regressor))
 
 
-def _steps(alphas: Tensor | float, like: Tensor) -> Tensor:
+def _steps(alphas: Tensor | Sequence[float] | float, like: Tensor) -> Tensor:
     steps = torch.as_tensor(alphas, dtype=like.dtype, device=like.device).reshape(-1)
     if not bool(((steps >= 0) & (steps <= 1)).all()):
         raise ValueError(f"alpha lies in [0, 1], got {steps.tolist()}.")

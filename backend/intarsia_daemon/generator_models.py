@@ -185,6 +185,21 @@ def find_class(model: LoadedModel, wanted: str) -> int:
     )
 
 
+def named_class(generator: Generator, name: str) -> int | None:
+    """The class that a layer's name begins with, such as "Lemon copy 2"; None: with none.
+
+    Of several classes it is the one with the longest label.
+    """
+    words = _plain(name)
+    found = [
+        (len(label), index)
+        for index, text in enumerate(generator.labels)
+        for label in (_plain(part) for part in text.split(","))
+        if label and f"{words} ".startswith(f"{label} ")
+    ]
+    return max(found)[1] if found else None
+
+
 def class_tensor(model: LoadedModel, index: int | None) -> torch.Tensor | None:
     """(1,) int64 on the model's device; None without classes."""
     if index is None:

@@ -86,14 +86,24 @@ def _around(pieces: Sequence[Picture]) -> Picture:
     right = max(piece.x + piece.array.shape[1] for piece in pieces)
     bottom = max(piece.y + piece.array.shape[0] for piece in pieces)
     width, height = right - left, bottom - top
-    if width * height > MOST_PIXELS:
-        raise InvalidRequest(
-            f"The pieces lie too far apart: together they cover {width} x {height} pixels.",
-            value=[width, height],
-            remedy="Move or crop the pieces that reach far beyond the picture.",
-        )
+    check_size(width, height)
     widest = max((piece.array.dtype for piece in pieces), key=lambda dtype: dtype.itemsize)
     return blank_canvas(height, width, left, top, DTYPES[dtype_name(np.empty(0, widest))])
+
+
+def check_size(width: int, height: int) -> None:
+    """Refuse a rectangle that no memory is made for.
+
+    Raises:
+        InvalidRequest: It has more than `MOST_PIXELS`.
+    """
+    if width * height > MOST_PIXELS:
+        raise InvalidRequest(
+            f"The result would have {width} x {height} pixels, around everything that was given.",
+            value=[width, height],
+            remedy="Move or crop what reaches far beyond the picture.",
+            code="TOO_LARGE",
+        )
 
 
 # --- what the model sees --------------------------------------------------------------------------

@@ -1,0 +1,189 @@
+"""Make a coherent picture of rough pieces."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from intarsia_client.schema import Choice, ClassName, Input, Option, Scalar
+from intarsia_daemon import collage_parameters as shared
+from intarsia_daemon.adapted_regressors import AdaptedRegressors, Fitting
+from intarsia_daemon.composite_pictures import CompositePicture, Returning
+from intarsia_daemon.context import Context, Estimate
+from intarsia_daemon.generator_models import LoadedModel, loaded_model
+from intarsia_daemon.operation import operation
+from intarsia_daemon.picture_refinement import (
+    METHOD,
+    Refining,
+    refine_parameter,
+    refined,
+    refining_estimate,
+)
+from intarsia_daemon.piece_classes import composed
+from intarsia_daemon.pixels import Area, Outcome, Picture
+from intarsia_daemon.real_pictures import Crop, whole_crop
+from intarsia_daemon.rough_pieces import RoughPieces, gathered, small_piece
+from intarsia_models.latent_composition.composition import Composite
+from intarsia_models.latent_composition.latents import decode, encode
+
+PIECES = Input(
+    "pieces",
+    "templates",
+    "Pieces",
+    "A group of layers with rough pieces, each where it belongs; what is left transparent is made "
+    "up by the model.",
+)
+KEEP = Input(
+    "keep",
+    "area",
+    "Keep exactly",
+    "Where the pieces stay as they are, to the pixel.",
+    required=False,
+)
+
+
+def estimate(
+    parameters: Mapping[str, Any], sizes: Mapping[str, tuple[int, int]], context: Context
+) -> Estimate:
+    """Seconds of a run."""
+    return refining_estimate(context, parameters["model"], parameters["refine"])
+
+
+@operation(
+    title="Composite",
+    verb="Make one picture of it",
+    inputs=(PIECES, KEEP),
+    parameters=(
+        shared.model_parameter("regressor"),
+        ClassName(
+            "class_name",
+            "Shows",
+            "What the picture shows; empty: read from the pieces.",
+            empty="As read",
+        ),
+        Choice(
+            "classes",
+            "Classes",
+            "Whether every piece is painted as what it shows itself.",
+            (
+                Option("by_piece", "Each piece its own", "An orange among apples stays one."),
+                Option("one", "One for all", "Everything becomes the same."),
+            ),
+            default="by_piece",
+        ),
+        Choice(
+            "detail",
+            "Detail",
+            "What of the pieces' own detail is shown.",
+            (
+                Option("pieces", "Of the pieces", "Fading out towards seams and holes."),
+                Option("background", "Of the background", "A photograph behind stays sharp."),
+                Option("model", "As the model paints", "The model's own pixels, enlarged."),
+            ),
+            default="pieces",
+        ),
+        Scalar(
+            "softness",
+            "Soft seams",
+            "How far from seams and holes the pieces' own detail fades out, as a share of the "
+            "collage's longer side.",
+            0.0,
+            25.0,
+            2.0,
+            unit="%",
+            step=0.25,
+        ),
+        refine_parameter(),
+        METHOD,
+        shared.ADAPTED,
+    ),
+    live=True,
+    estimate=estimate,
+)
+def composite(
+    pieces: list[Picture],
+    keep: Area | None,
+    model: str,
+    class_name: str,
+    classes: str,
+    detail: Any,
+    softness: float,
+    refine: int,
+    method: Any,
+    adapted: str,
+    context: Context,
+) -> Outcome:
+    """Make one coherent picture of rough pieces and the holes between them, in one pass.
+
+    Source: Chai et al. 2021, arXiv:2103.10426, eq. 4; refining as in its table 4.
+    """
+    with context.phase("prepare"):
+        rough = gathered(pieces)
+    with contextlib.ExitStack() as holding:
+        loaded = holding.enter_context(loaded_model(context, model, capability="regressor"))
+        crop = whole_crop(rough.canvas, loaded.generator.resolution)
+        fitted = AdaptedRegressors(context, loaded).fitting(rough.pieces, wanted=adapted == "auto")
+        with context.phase("find"):
+            fitting = holding.enter_context(fitted)
+        with context.phase("compose"):
+            context.progress("Making one picture of it", 0, 1)
+            done = composed(
+                loaded,
+                rough,
+                crop,
+                class_name=class_name,
+                by_piece=classes == "by_piece",
+                regressor=fitting.regressor,
+            )
+        made = done.composite.picture
+        if refine:
+            made = refined(
+                loaded,
+                context,
+                done.composite,
+                Refining(refine, method),
+                name="Composite",
+                regressor=fitting.regressor,
+            )
+        with context.phase("layer"):
+            context.tick()
+            returning = Returning(detail, softness / 100)
+            shown = CompositePicture(rough, crop, done.composite.collage, returning, keep)
+            behind = None
+            if detail == "background" and len(rough.pieces) > 1:
+                behind = _background(loaded, rough, crop, done.composite, fitting)
+            layer = shown.layer("Composite", made, behind)
+        return Outcome(
+            [layer],
+            model={**context.models.reference(loaded.id), **fitting.reference},
+            metrics=_metrics(done.composite, made),
+            notes=[*rough.notes, *fitting.notes, *done.notes],
+        )
+
+
+@torch.inference_mode()
+def _background(
+    model: LoadedModel, rough: RoughPieces, crop: Crop, done: Composite, fitting: Fitting
+) -> Tensor:
+    """(1, 3, R, R): what the model makes of the backmost piece alone, read in the same way."""
+    back = small_piece(crop, rough.pieces[0])
+    y, classes = done.latent.y, done.piece_classes
+    if classes is not None:
+        y = torch.tensor(classes[:1], device=model.device)
+    x, known = back.colours.to(model.device), back.alpha.to(model.device)
+    latent = encode(model.generator, x, known, y, regressor=fitting.regressor)
+    return decode(model.generator, latent)
+
+
+def _metrics(done: Composite, made: Tensor) -> dict[str, float]:
+    """How much is known, and how far the model's picture is from it (masked L1, in [0, 2])."""
+    known = done.collage.known
+    apart = (made.clamp(-1, 1) - done.collage.image).abs().mean(1, keepdim=True)
+    return {
+        "known": float(known.mean()),
+        "difference": float((apart * known).sum() / known.sum().clamp_min(1e-6)),
+    }

@@ -1,0 +1,135 @@
+"""Which class every rough piece has: as its layer is named, or as the model reads it.
+
+Beyond Chai et al. 2021 (arXiv:2103.10426), whose generators have no classes; how classes rule by
+position is eq. 2 of Suzuki et al. 2018 (arXiv:1811.10153).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from intarsia_daemon.generator_models import LoadedModel, class_tensor, find_class, named_class
+from intarsia_daemon.pixels import Picture
+from intarsia_daemon.real_pictures import Crop, visible_part, whole_crop
+from intarsia_daemon.rough_pieces import RoughPieces, small_piece
+from intarsia_models.latent_composition.collages import Piece, paste
+from intarsia_models.latent_composition.composition import Composite, compose
+from intarsia_models.latent_composition.latents import likeliest, read, regressor_of
+from intarsia_models.latent_composition.regressor import MaskedRegressor
+from intarsia_models.projection import guess_class
+
+
+@dataclass(frozen=True, eq=False)
+class Composed:
+    """What a model makes of rough pieces in one pass."""
+
+    composite: Composite
+    notes: tuple[str, ...]
+    """Which classes were read, for the artist."""
+
+
+@torch.inference_mode()
+def composed(
+    model: LoadedModel,
+    rough: RoughPieces,
+    crop: Crop,
+    *,
+    class_name: str = "",
+    by_piece: bool = True,
+    regressor: MaskedRegressor | None = None,
+) -> Composed:
+    """One pass over a collage.
+
+    Args:
+        model: With a regressor.
+        rough: The pieces.
+        crop: The square that the model sees of their canvas.
+        class_name: What the picture shows, outside the pieces where each has its own class; empty:
+            read.
+        by_piece: Whether every piece has its own class, where the model can mix classes.
+        regressor: An adapted one; None: the model's own.
+
+    Raises:
+        InvalidRequest: The model has no such class, or a piece holds nan.
+    """
+    generator = model.generator
+    pieces = [small_piece(crop, piece) for piece in rough.pieces]
+    label = class_tensor(model, find_class(model, class_name)) if class_name else None
+    if not generator.num_classes:
+        return Composed(compose(generator, pieces, regressor=regressor), ())
+    by_piece = by_piece and "spatial_classes" in generator.capabilities
+    reads = regressor_of(generator, regressor).settings.num_classes > 0
+    if label is None and not reads:
+        label = class_tensor(model, _guessed(model, pieces))
+    if not by_piece:
+        done = compose(generator, pieces, y=label, regressor=regressor)
+        return Composed(done, () if class_name else (_whole_note(model, done),))
+    named = [named_class(generator, piece.name) for piece in rough.pieces]
+    unnamed = [piece for piece, own in zip(rough.pieces, named, strict=True) if own is None]
+    found = iter(_read(model, unnamed, regressor) if reads else [_id(label)] * len(unnamed))
+    classes = [next(found) if own is None else own for own in named]
+    done = compose(
+        generator,
+        pieces,
+        y=label,
+        classes="by_piece",
+        piece_classes=classes,
+        regressor=regressor,
+    )
+    return Composed(done, _piece_notes(model, rough.pieces, named, classes))
+
+
+def _read(
+    model: LoadedModel, pieces: Sequence[Picture], regressor: MaskedRegressor | None
+) -> list[int]:
+    """The class of each piece alone, as large as it fits into the model's square."""
+    if not pieces:
+        return []
+    size = model.generator.resolution
+    alone = [
+        small_piece(whole_crop(part, size), part) for part in (visible_part(p) for p in pieces)
+    ]
+    x, known = (
+        torch.cat([getattr(piece, name) for piece in alone]).to(model.device)
+        for name in ("colours", "alpha")
+    )
+    found = likeliest(read(model.generator, x, known, regressor=regressor))
+    assert found is not None
+    return found.tolist()
+
+
+def _guessed(model: LoadedModel, pieces: Sequence[Piece]) -> int:
+    """The class of the whole by the generator alone, where its regressor reads none."""
+    image = paste(pieces).image.to(model.device)
+    return guess_class(model.generator, image)[0][0]
+
+
+def _id(label: Tensor | None) -> int:
+    assert label is not None
+    return int(label[0])
+
+
+def _whole_note(model: LoadedModel, done: Composite) -> str:
+    assert done.latent.y is not None
+    shown = model.generator.label_of(_id(done.latent.y))
+    return f"The collage was taken for {shown!r}; choose what it shows if that is wrong."
+
+
+def _piece_notes(
+    model: LoadedModel,
+    pieces: Sequence[Picture],
+    named: Sequence[int | None],
+    classes: Sequence[int],
+) -> tuple[str, ...]:
+    taken = [
+        f"{piece.name or f'piece {number}'} for {model.generator.label_of(index)!r}"
+        for number, (piece, own, index) in enumerate(zip(pieces, named, classes, strict=True), 1)
+        if own is None
+    ]
+    if not taken:
+        return ()
+    return (f"Taken: {', '.join(taken)}. A layer that is named like a class has that class.",)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Sequence
 
 from intarsia_client.schema import ClassBinding
 from intarsia_krita import recipes
@@ -17,6 +17,11 @@ class Chooser:
 
     def __init__(self, panel: Panel) -> None:
         self._panel = panel
+        self._held: Picks = {}
+
+    def hold(self, picks: Picks) -> None:
+        """Keep inputs to what they are read from, whatever layer is active; empty: no longer."""
+        self._held = dict(picks)
 
     def show(self, document: Any | None, key: str) -> None:
         """Offer the layers, masks and colour labels that a document has now.
@@ -51,9 +56,10 @@ class Chooser:
 
     def _picks(self) -> Picks:
         """What each input is read from; of the coloured areas those that have a class."""
-        found = dict(self._panel.inputs.picks())
+        found: dict[str, Sequence[str]] = {**self._panel.inputs.picks()}
         values = self._panel.form.values()
         for parameter in self._panel.form.operation.parameters:
             if isinstance(parameter, ClassBinding):
                 found[parameter.input] = tuple(values[parameter.name])
+        found.update(self._held)
         return found

@@ -17,6 +17,7 @@ from intarsia_krita.chooser import Chooser
 from intarsia_krita.jobs import Event, Jobs, Request
 from intarsia_krita.jobs_window import JobsWindow
 from intarsia_krita.layer_tree import find_node, node_id
+from intarsia_krita.live import Live
 from intarsia_krita.panel import Panel
 from intarsia_krita.pieces import THUMBNAIL, pixmap
 from intarsia_krita.qt import QtCore
@@ -26,11 +27,12 @@ from intarsia_krita.session import (
     Problem,
     Session,
     Work,
+    engine_said,
     expected_time,
     job_label,
     live_parameter,
 )
-from intarsia_krita.situation import active_layer, document_id, document_name
+from intarsia_krita.situation import active_layer, document_id, document_name, open_document
 from intarsia_krita.texts import quoted, tr
 
 _FREQUENT = ("progress", "event", "estimate")
@@ -63,6 +65,7 @@ class IntarsiaDocker(DockWidget):
         self._events = Events()
         self._events.happened.connect(self._happen)
         self.jobs = Jobs(self._events.happened.emit)
+        self.live = Live(self.panel, self.chooser, self.session, self.jobs, self.refresh)
         self._window: JobsWindow | None = None
         self._requests: dict[str, tuple[Work, Request]] = {}
         self._again: dict[str, tuple[Work, Request]] = {}
@@ -100,6 +103,7 @@ class IntarsiaDocker(DockWidget):
         panel.outcomes.kept.connect(self._keep)
         panel.outcomes.discarded.connect(self._discard)
         panel.outcomes.faded.connect(self._fade)
+        self.visibilityChanged.connect(self.live.set_shown)
 
     # --- Krita calls these --------------------------------------------------------------------
 
@@ -132,6 +136,7 @@ class IntarsiaDocker(DockWidget):
         self._remember()
 
     def _leave(self) -> None:
+        self.live.stop()
         self._remember()
         self.jobs.close()
 
@@ -262,6 +267,8 @@ class IntarsiaDocker(DockWidget):
 
     def _happen(self, event: Event) -> None:
         """Something happened in the engine or on the way to it (in the window's thread)."""
+        if event.kind in ("live", "live_failed"):
+            return (self.live.show if event.kind == "live" else self.live.fail)(*event.value)
         delivered = True
         if event.kind == "finished" and event.job in self.session.works:
             delivered = self._insert(self.session.works[event.job], event.value)
@@ -282,7 +289,7 @@ class IntarsiaDocker(DockWidget):
             if operation == self.panel.form.operation.id:
                 self._estimate = found
         elif event.kind == "said":
-            self.session.said = _said(*event.value)
+            self.session.said = engine_said(*event.value)
         elif event.kind == "log":
             self._show_log(event.value)
         elif event.kind == "trouble":
@@ -295,10 +302,7 @@ class IntarsiaDocker(DockWidget):
             self._knows_models = self._knows_models and event.kind != "finished"
             self.jobs.ask_status()
             self._settle.start()
-        if event.kind in _FREQUENT:
-            self._draw()
-        else:
-            self.refresh()
+        return self._draw() if event.kind in _FREQUENT else self.refresh()
 
     def _ask_models(self, running: bool) -> None:
         """Once for each engine, and after each job: a training makes a model."""
@@ -309,7 +313,7 @@ class IntarsiaDocker(DockWidget):
 
     def _insert(self, work: Work, result: Result) -> bool:
         """Put a result into its document, and let the engine forget it; False if it cannot."""
-        document = _open_document(work.document)
+        document = open_document(work.document)
         if document is None:
             self.session.problems[""] = Problem.without_document(work)
             return False
@@ -333,7 +337,7 @@ class IntarsiaDocker(DockWidget):
 
     def _restore_active(self) -> None:
         """Krita makes a new layer the active one; the next run is to read the same element."""
-        document = _open_document(self._active[0])  # it may be closed by now
+        document = open_document(self._active[0])  # it may be closed by now
         node = find_node(document, self._active[1]) if document is not None else None
         if document is not None and node is not None:
             document.setActiveNode(node)
@@ -470,19 +474,3 @@ class IntarsiaDocker(DockWidget):
 def panel_operations() -> dict[str, Operation]:
     """Every operation of the catalogue: this panel can read whatever one may ask for."""
     return catalog.operations()
-
-
-def _open_document(key: str) -> Any | None:
-    """The open document of that id; for a job that was sent with none the active one."""
-    if not key:
-        return Krita.instance().activeDocument()
-    for document in Krita.instance().documents():
-        if document_id(document) == key:
-            return document
-    return None
-
-
-def _said(kind: str, number: int) -> str:
-    if kind == "released":
-        return tr("Released %d MB of memory", round(number / 1e6))
-    return tr("The engine ends when its jobs are done")

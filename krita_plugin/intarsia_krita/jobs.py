@@ -19,17 +19,21 @@ from intarsia_client.errors import (
     EngineError,
     EngineMissing,
     EngineNotRunning,
+    EngineUnreachable,
     IntarsiaError,
     InvalidRequest,
     JobCancelled,
 )
-from intarsia_client.schema import Operation, Pixels
+from intarsia_client.latest import LatestOnly
+from intarsia_client.schema import Operation, Pixels, Result
 
 APP = "krita"
 REACH_S = 45.0
 """Seconds for starting and reaching the engine."""
 LOOK_S = 3.0
 """Seconds for reaching an engine that already runs."""
+LIVE_KEEP_S = 30.0
+"""Seconds that the engine keeps a small picture that nobody fetched."""
 LOG_BYTES = 16 * 1024
 LOGS = ("engine.log", "start.log")
 """The engine's own words, and what it said when it could not even start."""
@@ -41,6 +45,7 @@ class Event:
 
     kind: str
     """``connecting accepted progress event finished failed cancelled`` of a job;
+    ``live live_failed`` of a `LiveRequest`, with it and its result or error as the value;
     ``status estimate jobs said log models classes trouble`` of the engine."""
     job: str = ""
     value: Any = None
@@ -56,6 +61,16 @@ class Request:
     parameters: Mapping[str, Any]
     seed: int
     label: str
+
+
+@dataclass(frozen=True)
+class LiveRequest:
+    """A small picture of what a run would give; only the newest one counts."""
+
+    operation: Operation
+    inputs: tuple[Pixels, ...]
+    parameters: Mapping[str, Any]
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,22 @@ def _connect(**settings: Any) -> Any:
     return Client.connect(**settings)
 
 
+class _Watched:
+    """A job of the live preview: when the engine is gone it is over, and nobody sends it again."""
+
+    def __init__(self, job: Any) -> None:
+        self._job = job
+        self.look_now: Callable[[], None] = job.look_now
+        self.cancel: Callable[[], None] = job.cancel
+
+    def wait(self, *, should_cancel: Callable[[], bool]) -> Result:
+        return self._job.wait(should_cancel=should_cancel, on_event=self._hear)
+
+    def _hear(self, kind: str, header: Mapping[str, Any]) -> None:
+        if kind == "disconnected":
+            raise EngineUnreachable("The engine stopped.")
+
+
 class Jobs:
     """Everything that talks to the engine; every method returns at once.
 
@@ -107,6 +138,12 @@ class Jobs:
         self._questions: queue.Queue[Callable[[], None] | None] = queue.Queue()
         self._asker = threading.Thread(target=self._answer, name="intarsia-ask", daemon=True)
         self._asker.start()
+        self._has_begun = False
+        self._live = LatestOnly(
+            self._submit_live,
+            lambda request, result: tell(Event("live", value=(request, result))),
+            lambda request, error: tell(Event("live_failed", value=(request, error))),
+        )
 
     # --- jobs ---------------------------------------------------------------------------------
 
@@ -139,6 +176,24 @@ class Jobs:
     def acknowledge(self, job: str) -> None:
         """The result is in the document: let the engine forget the job."""
         self._ask(lambda: self._running().acknowledge(job), quiet=True)
+
+    # --- the live preview ---------------------------------------------------------------------
+
+    def show_live(self, request: LiveRequest) -> None:
+        """Have a small picture made (event ``live`` or ``live_failed``); cancels the one before.
+
+        The first one after `stop_live` starts the engine if need be; no later one does.
+        """
+        self._live.request(request)
+
+    def live_is_busy(self) -> bool:
+        """Whether a small picture is being made."""
+        return self._live.busy
+
+    def stop_live(self) -> None:
+        """Cancel the small picture that is being made."""
+        self._live.cancel()
+        self._has_begun = False
 
     # --- the engine ---------------------------------------------------------------------------
 
@@ -212,6 +267,7 @@ class Jobs:
     def close(self) -> None:
         """End all threads; jobs go on in the engine."""
         self._closed = True
+        self._live.close()
         self._questions.put(None)
         for client in list(self._clients.values()):
             client.close()
@@ -267,6 +323,21 @@ class Jobs:
         if unwanted:
             running.cancel()
         return running
+
+    def _submit_live(self, request: LiveRequest) -> _Watched:
+        if not self._has_begun:
+            self._reach(start=True)
+        client = self._running()
+        self._has_begun = True
+        job = client.submit(
+            request.operation,
+            request.inputs,
+            request.parameters,
+            seed=request.seed,
+            on_disconnect="cancel",
+            keep_s=LIVE_KEEP_S,
+        )
+        return _Watched(job)
 
     def _stop_if_unwanted(self, job: str) -> None:
         with self._lock:

@@ -11,6 +11,7 @@ from typing import Any, Mapping
 from intarsia_client.schema import Operation
 from intarsia_krita.form import Form
 from intarsia_krita.inputs_view import InputsView
+from intarsia_krita.live_view import LiveView
 from intarsia_krita.outcomes import OutcomesView
 from intarsia_krita.pieces import WheelGuard, bold, column, small_label
 from intarsia_krita.qt import QAction, QShortcut, Qt, QtCore, QtGui, QtWidgets
@@ -41,6 +42,7 @@ class Panel(QtWidgets.QWidget):
         self.stock = Stock()
         self.form = Form(operations, self.guard, self.stock)
         self.inputs = InputsView(self.guard)
+        self.live = LiveView()
         self.missing = MissingView()
         self.work = WorkView()
         self.problem = ProblemView()
@@ -79,7 +81,7 @@ class Panel(QtWidgets.QWidget):
         inside = QtWidgets.QWidget()
         layout = column(inside, 8)
         layout.setSpacing(8)
-        for widget in (self.missing, self.form, _line(), self.inputs, self._reads):
+        for widget in (self.missing, self.form, _line(), self.inputs, self._reads, self.live):
             layout.addWidget(widget)
         layout.addLayout(buttons)
         for widget in (self._expected, self.work, self.problem, self.waiting, self.outcomes):
@@ -162,6 +164,7 @@ class Panel(QtWidgets.QWidget):
             widget.setVisible(not missing)
         if missing:
             self.inputs.hide()
+        self.live.setVisible(not missing and self.form.operation.live)
         self._expected.setVisible(not missing and work is None)
         self._run.setVisible(not missing)
         self._draw_run(work)
@@ -210,8 +213,12 @@ class Panel(QtWidgets.QWidget):
 
     def _draw_run(self, work: Any) -> None:
         if work is None:
-            self._run.setText(self.form.operation.verb.replace("&", "&&"))
-            self._run.setToolTip(tr("%s (Ctrl+Return in this panel)", self.form.operation.summary))
+            takes, operation = self.live.is_on(), self.form.operation
+            self._run.setText(tr("Take this") if takes else operation.verb.replace("&", "&&"))
+            about = (
+                tr("Makes the layer, as large as the picture is") if takes else operation.summary
+            )
+            self._run.setToolTip(tr("%s (Ctrl+Return in this panel)", about))
         else:
             self._run.setText(tr("Stopping …") if work.state == "stopping" else tr("Cancel"))
             self._run.setToolTip(

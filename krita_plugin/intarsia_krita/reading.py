@@ -7,7 +7,6 @@ from typing import Any, Iterator
 
 from intarsia_client.schema import Pixels
 from intarsia_krita.layer_tree import find_node, is_shown, node_id, same_node, way_up
-from intarsia_krita.qt import QtGui
 from intarsia_krita.situation import Situation, document_name
 from intarsia_krita.sources import Source
 from intarsia_krita.wire_pixels import (
@@ -22,6 +21,9 @@ from intarsia_krita.wire_pixels import (
     united,
 )
 
+_REACHING = ("filtermask", "transformmask")
+"""Masks that a layer's bounds say nothing of."""
+
 
 def read(document: Any | None, situation: Situation) -> tuple[Pixels, ...]:
     """Read every input of a situation.
@@ -33,10 +35,15 @@ def read(document: Any | None, situation: Situation) -> tuple[Pixels, ...]:
         return ()
     document.waitForDone()
     dtype = "u8" if document.colorDepth() == "U8" else "u16"
-    return tuple(_pixels(document, source, dtype) for source in situation.sources)
+    return tuple(read_one(document, source, dtype) for source in situation.sources)
 
 
-def _pixels(document: Any, source: Source, dtype: str) -> Pixels:
+def read_one(document: Any, source: Source, dtype: str) -> Pixels:
+    """Read one input as samples of that type (``u8`` or ``u16``); areas are always ``u8``.
+
+    Raises:
+        InvalidRequest: Krita cannot convert the colours.
+    """
     if source.kind == "coverage":
         bounds, data = _coverage(document, source)
     elif source.kind == "selection":
@@ -71,12 +78,20 @@ def _colors(document: Any, source: Source, dtype: str) -> Pixels:
 
 
 def is_composed(source: Source) -> bool:
-    """Whether Krita must compose a piece: layers inherit its alpha, or it has a layer style."""
-    return len(source.nodes) > 1 or any(node.layerStyleToAsl() for node in source.nodes)
+    """Whether Krita must compose a piece: what shows of it is more than its pixels through masks.
+
+    Layers inherit its alpha, or it has a layer style or a mask that reaches beyond its bounds.
+    """
+    return len(source.nodes) > 1 or any(
+        node.layerStyleToAsl() or any(mask.type() in _REACHING for mask in node.childNodes())
+        for node in source.nodes
+    )
 
 
 def _composed(document: Any, source: Source) -> tuple[Rectangle, bytes, ColorSpace]:
     """A piece as it shows with nothing else around it, composed in a copy that nobody sees."""
+    from intarsia_krita.qt import QtGui  # nothing else that is read needs a Qt
+
     with _copy_of(document) as copy:
         found: list[Any] = [find_node(copy, node_id(node)) for node in source.nodes]
         for parent, child in way_up(copy, found[0]):

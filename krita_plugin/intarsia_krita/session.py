@@ -257,6 +257,13 @@ class Session:
         return engine.state, tr("Engine off; starts with the first run")
 
 
+def engine_said(kind: str, number: int) -> str:
+    """What the engine answered, for its line: ``released`` so many bytes, or ``stopping``."""
+    if kind == "released":
+        return tr("Released %d MB of memory", round(number / 1e6))
+    return tr("The engine ends when its jobs are done")
+
+
 def job_label(document_name: str, operation: Operation, layer_name: str) -> str:
     """What the engine's list of jobs calls a job; `Session.waiting` knows it by its beginning."""
     return LABEL_SEPARATOR.join(filter(None, (document_name, operation.title, layer_name)))

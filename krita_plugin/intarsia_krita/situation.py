@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from krita import Krita
+
 from intarsia_client.schema import Operation
 from intarsia_krita.candidates import Picks, needs_element
 from intarsia_krita.color_labels import shown_name
@@ -81,6 +83,16 @@ def document_name(document: Any) -> str:
     """What the artist calls the document: the file's name, or the title."""
     path = document.fileName() or ""
     return path.replace("\\", "/").rsplit("/", 1)[-1] or document.name() or tr("Unnamed")
+
+
+def open_document(key: str) -> Any | None:
+    """The open document of that id; for an empty one the active document."""
+    if not key:
+        return Krita.instance().activeDocument()
+    for document in Krita.instance().documents():
+        if document_id(document) == key:
+            return document
+    return None
 
 
 def look(document: Any, operation: Operation, picks: Picks | None = None) -> Situation:

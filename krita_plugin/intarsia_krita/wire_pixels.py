@@ -51,8 +51,14 @@ def to_wire(
     document: Any, data: bytes, bounds: Rectangle, space: ColorSpace, dtype: str
 ) -> bytearray:
     """Krita's bytes as RGBA, sRGB, of that dtype (``u8`` or ``u16``)."""
-    converted = _convert(document, data, bounds, space, ("RGBA", _DEPTHS[dtype], _TARGET_PROFILE))
-    return swap_red_and_blue(converted, ITEM_BYTES[dtype])
+    return swap_red_and_blue(srgb_bytes(document, data, bounds, space, dtype), ITEM_BYTES[dtype])
+
+
+def srgb_bytes(
+    document: Any, data: bytes, bounds: Rectangle, space: ColorSpace, dtype: str
+) -> bytes:
+    """Krita's bytes in Krita's order, B, G, R, A, as sRGB of that dtype (``u8`` or ``u16``)."""
+    return _convert(document, data, bounds, space, ("RGBA", _DEPTHS[dtype], _TARGET_PROFILE))
 
 
 def from_wire(document: Any, layer: ResultLayer, space: ColorSpace) -> bytes:

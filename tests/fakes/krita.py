@@ -78,14 +78,13 @@ class _Thumbnail:
 
     made = 0
 
-    def __init__(self, pixels: dict[tuple[int, int], tuple[float, ...]]) -> None:
+    def __init__(self, pixels: dict[Any, tuple[float, ...]]) -> None:
         self.pixels = pixels
         _Thumbnail.made += 1
         self._key = _Thumbnail.made
 
     def cacheKey(self) -> int:
         return self._key
-
 
 class Node:
     """A layer, group or mask."""
@@ -175,7 +174,7 @@ class Node:
 
     def thumbnail(self, width: int, height: int) -> _Thumbnail:
         """A new picture only after its own pixels changed, whatever its masks do."""
-        pixels = {at: p for node in self._with_children() for at, p in node.pixels.items()}
+        pixels = {(node._id, at): p for node in self._pictured() for at, p in node.pixels.items()}
         if self._thumbnail is None or self._thumbnail.pixels != pixels:
             self._thumbnail = _Thumbnail(pixels)
         return self._thumbnail
@@ -218,7 +217,7 @@ class Node:
     def bounds(self) -> _Rect:
         if self._kind == "transparencymask" and self.parent is not None:
             return self.parent.bounds()
-        places = {at: p for node in self._with_children() for at, p in node.pixels.items()}
+        places = {at: p for node in self._pictured() for at, p in node.pixels.items()}
         if self._kind == "grouplayer":  # as it shows
             places = {at: self.projection(at) for at in places}
         filled = [at for at, p in places.items() if p[3] > 0]
@@ -262,6 +261,10 @@ class Node:
 
     def _with_children(self) -> list[Node]:
         return [self, *(n for child in self.children for n in child._with_children())]
+
+    def _pictured(self) -> list[Node]:
+        """This node and the layers in it, without masks."""
+        return [self, *(n for n in self._with_children()[1:] if not n._kind.endswith("mask"))]
 
     def _bytes(self, pixel: Any, x: int, y: int, width: int, height: int) -> bytes:
         places = [(x + i % width, y + i // width) for i in range(width * height)]

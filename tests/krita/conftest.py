@@ -8,6 +8,7 @@ from typing import Any
 
 import krita
 import pytest
+from krita_collages import JOIN
 
 from intarsia_client import catalog
 
@@ -27,14 +28,14 @@ def document() -> Iterator[krita.Document]:
 
 @pytest.fixture
 def docker(document: krita.Document, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """The docker, 240 pixels wide, with two operations more than the release has."""
+    """The docker, 240 pixels wide, with three operations more than the release has."""
     import krita_panel
     from qt_binding import application
 
     monkeypatch.setenv("INTARSIA_HOME", str(tmp_path))
     from intarsia_krita import docker as module
 
-    extra = {one.id: one for one in (krita_panel.CHANGE, krita_panel.LEARN)}
+    extra = {one.id: one for one in (krita_panel.CHANGE, krita_panel.LEARN, JOIN)}
     operations = {**catalog.operations(), **extra}
     monkeypatch.setattr(catalog, "operations", lambda: operations)
     monkeypatch.setattr(catalog, "packs", lambda: krita_panel.PACKS, raising=False)

@@ -7,44 +7,18 @@ from dataclasses import replace
 
 import krita
 import pytest
-from krita import BLUE, GREEN, RED
+from krita import GREEN, RED
+from krita_collages import JOIN, collage, group_of
 
 from intarsia_client.errors import InvalidRequest
-from intarsia_client.schema import Input, Operation, Pixels, Result, ResultLayer
+from intarsia_client.schema import Input, Pixels, Result, ResultLayer
 from intarsia_krita.candidates import chosen_inputs, usual_pick
 from intarsia_krita.delivery import deliver
 from intarsia_krita.reading import read
 from intarsia_krita.session import Work
 from intarsia_krita.situation import look
 
-JOIN = Operation(
-    "join",
-    "Join",
-    "Join the pieces",
-    "Join rough pieces.",
-    (
-        Input("pieces", "templates", "Pieces", "Rough pieces."),
-        Input("keep", "area", "Keep", "What stays.", required=False),
-    ),
-    (),
-)
 WHITE = (1.0, 1.0, 1.0, 1.0)
-
-
-def collage(space: tuple[str, str, str] | None = None) -> krita.Document:
-    """12 x 8: a "Paper", and above it the active group "Collage" of three pieces."""
-    made = krita.Document(12, 8, space)
-    made.layer("Paper").fill(BLUE, 0, 0, 12, 8)
-    group = made.layer("Collage", kind="grouplayer")
-    made.layer("Ground", group).fill(GREEN, 0, 4, 6, 3)
-    made.layer("House", group).fill(RED, 2, 1, 3, 4)
-    made.layer("Sun", group).fill((1.0, 1.0, 0.0, 0.5), 8, 0, 2, 2)
-    made.active = group
-    return made
-
-
-def group_of(made: krita.Document) -> krita.Node:
-    return made.root.children[1]
 
 
 def read_all(made: krita.Document, picks: dict[str, tuple[str, ...]] | None = None) -> list[Pixels]:
@@ -116,6 +90,9 @@ def test_a_group_in_the_group_is_one_piece_with_its_masks() -> None:
 
 
 def test_layers_that_inherit_alpha_belong_to_the_piece_below_them() -> None:
+    import qt_binding  # a skip where there is no Qt
+
+    assert qt_binding.QtGui
     made = collage()
     group = group_of(made)
     shade = krita.Node(made, "Shade", "paintlayer")

@@ -14,7 +14,7 @@ import pytest
 from intarsia_client.endpoint import write_engine_file
 from intarsia_client.errors import EngineMissing, EngineUnreachable, JobCancelled, JobFailed
 from intarsia_client.schema import Operation, Pixels, Progress, Result
-from intarsia_krita.jobs import Event, Jobs, Request
+from intarsia_krita.jobs import Event, Jobs, LiveRequest, Request
 
 BLEND = Operation("blend", "Blend", "Blend", "", (), ())
 RESULT = Result((), {"operation": "blend"})
@@ -28,8 +28,8 @@ class FakeJob:
         self.end: queue.Queue[Any] = queue.Queue()
         self.cancels = 0
 
-    def wait(self, *, on_progress: Any, on_event: Any, acknowledge: bool) -> Result:
-        assert acknowledge is False
+    def wait(self, *, on_event: Any, on_progress: Any = None, **settings: Any) -> Result:
+        assert settings.get("acknowledge") is False or "should_cancel" in settings
         while True:
             step = self.end.get(timeout=20)
             if isinstance(step, Progress):
@@ -40,6 +40,9 @@ class FakeJob:
                 raise step
             else:
                 return step
+
+    def look_now(self) -> None:
+        pass
 
     def cancel(self) -> None:
         self.cancels += 1
@@ -308,3 +311,67 @@ def test_where_no_engine_runs_nothing_is_said_about_models(
     jobs.ask_classes("")
     jobs.ask_log()  # answered after them, in the same thread
     assert [events.get(timeout=20).kind] == ["log"]
+
+
+# --- the live preview -----------------------------------------------------------------------------
+
+
+def small() -> LiveRequest:
+    return LiveRequest(BLEND, (Pixels("picture", 1, 1, 4, b"abcd"),), {"a": 1}, 7)
+
+
+def next_event(events: queue.Queue[Event]) -> Event:
+    return events.get(timeout=20)
+
+
+def test_a_small_picture_is_a_job_that_ends_with_this_krita(
+    jobs: Jobs, client: FakeClient, events: queue.Queue[Event]
+) -> None:
+    request = small()
+    client.job.end.put(RESULT)
+    jobs.show_live(request)
+    event = next_event(events)
+    assert (event.kind, event.value) == ("live", (request, RESULT))
+    ((arguments, more),) = client.sent
+    assert arguments == (BLEND, request.inputs, {"a": 1})
+    assert more == {"seed": 7, "on_disconnect": "cancel", "keep_s": 30.0}  # no label: not listed
+
+
+def test_only_the_first_small_picture_starts_an_engine(
+    jobs: Jobs, client: FakeClient, events: queue.Queue[Event], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none() -> None:
+        raise EngineUnreachable("None runs.")
+
+    client.job.end.put(RESULT)
+    jobs.show_live(small())
+    assert next_event(events).kind == "live"
+    assert [settings["start"] for settings in client.settings] == [True, False]
+    monkeypatch.setattr("intarsia_krita.jobs.Endpoint.read", none)  # the engine is gone
+    jobs.show_live(small())
+    event = next_event(events)
+    assert event.kind == "live_failed" and event.value[1].what == "None runs."
+    assert len(client.settings) == 2 and len(client.sent) == 1
+
+
+def test_a_small_picture_is_not_made_again_by_an_engine_that_comes_back(
+    jobs: Jobs, client: FakeClient, events: queue.Queue[Event]
+) -> None:
+    client.job.end.put(("disconnected", {}))
+    client.job.end.put(RESULT)
+    jobs.show_live(small())
+    event = next_event(events)
+    assert event.kind == "live_failed" and event.value[1].what == "The engine stopped."
+
+
+def test_nothing_is_told_of_a_small_picture_after_the_preview_was_stopped(
+    jobs: Jobs, client: FakeClient, events: queue.Queue[Event]
+) -> None:
+    client.may_submit.clear()
+    jobs.show_live(small())
+    assert client.entered.wait(20) and jobs.live_is_busy()
+    jobs.stop_live()
+    client.may_submit.set()
+    client.job.end.put(RESULT)
+    assert jobs._live.wait_idle(20)
+    assert events.empty() and not jobs.live_is_busy()

@@ -6,51 +6,84 @@ import shlex
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
 
 from intarsia_models import load_generator, packs_folder
-from intarsia_models.evaluation.classifier import load_classifier
+from intarsia_models.evaluation.classifier import Classifier, load_classifier
+from intarsia_models.evaluation.composition_experiments import composition
+from intarsia_models.evaluation.composition_report import write_composition
 from intarsia_models.evaluation.experiments import calibration, relabelling
+from intarsia_models.evaluation.looking import best_looks
 from intarsia_models.evaluation.report import write_report
-from intarsia_models.gan_training import read_pictures
+from intarsia_models.gan_training import PictureSet, read_pictures
+from intarsia_models.generators.generator import Generator
+from intarsia_models.latent_composition.influence import REPLACEMENTS
+from intarsia_models.latent_composition.refinement import RANDOM_STARTS
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+PARTS = ("all", "relabelling", "composition")
 
 
 @click.command()
 @click.option("--pack", default="produce64", help="Its id, or a folder.")
 @click.option("--pictures", type=click.Path(path_type=Path), help="Real ones; else the pack's own.")
+@click.option("--part", type=click.Choice(PARTS), default="all", help="The other part is kept.")
 @click.option("--samples", default=48, help="Pictures that are edited.")
 @click.option("--steps", default=60, help="Of each projection.")
 @click.option("--calibrations", default=8, help="Pictures that both latent spaces are tried on.")
 @click.option("--calibration-steps", default=100)
+@click.option("--collages", default=400, help="For what takes one pass.")
+@click.option("--slow-collages", default=40, help="For optimisation, too.")
+@click.option("--refine-steps", default=50, help="Of each optimisation of a collage.")
 @click.option("--seed", default=0)
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs")
 @click.option("--device-name", default="")
-def main(
-    pack: str,
-    pictures: Path | None,
-    samples: int,
-    steps: int,
-    calibrations: int,
-    calibration_steps: int,
-    seed: int,
-    out: Path,
-    device_name: str,
-) -> None:
+@click.option("--clock", type=click.Choice(["wall", "cpu"]), default="wall", help="Of a composite.")
+def main(pack: str, pictures: Path | None, part: str, out: Path, **options: Any) -> None:
     """Measure a pack with real pictures that it was not trained on."""
-    begun = time.perf_counter()
     folder = Path(pack) if Path(pack).is_dir() else packs_folder() / pack
     generator = load_generator(folder / "model")
-    classifier, card = load_classifier(folder / "classifier")
     real = read_pictures(
         pictures or folder / "pictures",
         generator.resolution,
         classes=generator.labels,
         split="val",
     )
+    classifier, card = load_classifier(folder / "classifier")
+    facts = {
+        "pack": folder.name,
+        "command": shlex.join(["python", "tools/evaluate.py", *sys.argv[1:]]),
+        "device": options.pop("device_name") or f"{torch.get_num_threads()} CPU cores",
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "classifier": card,
+    }
+    if part != "composition":
+        _relabelling(generator, classifier, real, out, facts, **options)
+    if part != "relabelling" and generator.regressor is not None:
+        _composition(generator, classifier, real, out, facts, **options)
+    click.echo(out / "results.md")
+
+
+def _relabelling(
+    generator: Generator,
+    classifier: Classifier,
+    real: PictureSet,
+    out: Path,
+    facts: dict[str, Any],
+    *,
+    samples: int,
+    steps: int,
+    calibrations: int,
+    calibration_steps: int,
+    seed: int,
+    **_: Any,
+) -> None:
+    begun = time.perf_counter()
     click.echo(f"{len(real)} pictures; relabelling {samples} of them")
     found = relabelling(generator, classifier, real, samples=samples, steps=steps, seed=seed)
     calibrated = None
@@ -59,19 +92,49 @@ def main(
         calibrated = calibration(
             generator, real, samples=calibrations, steps=calibration_steps, seed=seed
         )
-    facts = {
-        "pack": folder.name,
-        "command": shlex.join(["python", "tools/evaluate.py", *sys.argv[1:]]),
-        "device": device_name or f"{torch.get_num_threads()} CPU cores",
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+    known = {
+        **facts,
         "samples": samples,
         "steps": steps,
         "calibration_steps": calibration_steps,
-        "classifier": card,
         "seconds": time.perf_counter() - begun,
     }
-    write_report(out / "results.md", out / "images", generator, found, calibrated, facts)
-    click.echo(out / "results.md")
+    write_report(out / "results.md", out / "images", generator, found, calibrated, known)
+
+
+def _composition(
+    generator: Generator,
+    classifier: Classifier,
+    real: PictureSet,
+    out: Path,
+    facts: dict[str, Any],
+    *,
+    collages: int,
+    slow_collages: int,
+    refine_steps: int,
+    clock: str,
+    seed: int,
+    **_: Any,
+) -> None:
+    begun = time.perf_counter()
+    click.echo(f"composing {collages} collages, optimising {slow_collages}")
+    found = composition(
+        generator,
+        real.pixels.float() / 127.5 - 1.0,
+        best_looks(classifier),
+        collages=collages,
+        slow_collages=slow_collages,
+        steps=refine_steps,
+        starts=RANDOM_STARTS,
+        blend_count=collages // 2,
+        part_count=max(2, slow_collages // 2),
+        replacements=REPLACEMENTS,
+        adapt_count=max(2, slow_collages // 4),
+        seed=seed,
+        clock=time.process_time if clock == "cpu" else time.perf_counter,
+    )
+    known = {**facts, "seconds": time.perf_counter() - begun}
+    write_composition(out / "results.md", out / "images", found, known)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from intarsia_models.evaluation.composition_report import parted
 from intarsia_models.evaluation.experiments import Calibration, Relabelling, Trial
 from intarsia_models.gan_training.grids import arranged
 from intarsia_models.gan_training.reports import write_picture
@@ -29,7 +30,7 @@ def write_report(
     calibrated: Calibration | None,
     facts: dict[str, Any],
 ) -> None:
-    """Write the page and its pictures.
+    """Write the page and its pictures; a section on composition that is there is kept.
 
     Args:
         page: The Markdown file.
@@ -53,7 +54,8 @@ def write_report(
     if calibrated is not None:
         _draw_calibration(images / "results-calibration.png", calibrated)
         parts.insert(2, _calibration(calibrated, facts, place))
-    page.write_text("\n".join(parts), encoding="utf-8")
+    _, kept = parted(page)
+    page.write_text("\n".join([*parts, *([f"\n{kept}"] if kept else [])]), encoding="utf-8")
 
 
 def rate(trials: Sequence[Trial]) -> float:

@@ -21,9 +21,15 @@ PAPER, INK = (250, 250, 250, 255), (20, 20, 20, 255)
 
 
 def contact_sheet(
-    name: str, pictures: Sequence[Tensor], captions: Sequence[str], *, x: int = 0, y: int = 0
+    name: str,
+    pictures: Sequence[Tensor],
+    captions: Sequence[str],
+    *,
+    x: int = 0,
+    y: int = 0,
+    columns: int = 0,
 ) -> Layer:
-    """Put pictures in rows, as square a sheet as there are enough of them.
+    """Put pictures in rows.
 
     Args:
         name: The layer's name.
@@ -31,12 +37,13 @@ def contact_sheet(
         captions: One per picture; cut where they are too long.
         x: Left edge in canvas coordinates.
         y: Top edge in canvas coordinates.
+        columns: How many pictures a row has; 0: as square a sheet as can be.
 
     Returns:
         An opaque u8 layer.
     """
     side = tile_side(pictures[0].shape[-1], len(pictures))
-    columns = math.ceil(math.sqrt(len(pictures)))
+    columns = columns or math.ceil(math.sqrt(len(pictures)))
     rows = math.ceil(len(pictures) / columns)
     step = side + GAP
     size = (columns * step + GAP, rows * (step + CAPTION) + GAP)

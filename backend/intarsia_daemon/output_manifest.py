@@ -32,6 +32,7 @@ class Manifest:
     """What a batch has done, in the output folder; written whole or not at all."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._path = folder / MANIFEST
         self._lock = threading.Lock()
         self._files: dict[str, dict[str, Any]] = {}
@@ -47,7 +48,7 @@ class Manifest:
 
     def is_done(self, output: Path, input_hash: str, recipe_hash: str) -> bool:
         """Whether this output stands there whole, made from this input by this recipe."""
-        entry = self._files.get(output.name)
+        entry = self._files.get(self._key(output))
         if entry is None or entry.get("state") != "done":
             return False
         if (entry.get("input_sha256"), entry.get("recipe_sha256")) != (input_hash, recipe_hash):
@@ -59,11 +60,19 @@ class Manifest:
 
     def attempts(self, output: Path) -> int:
         """How often this output was tried."""
-        return int(self._files.get(output.name, {}).get("attempt", 0))
+        return int(self._files.get(self._key(output), {}).get("attempt", 0))
+
+    def entry(self, output: Path) -> dict[str, Any]:
+        """What is recorded of this output; empty for none."""
+        return dict(self._files.get(self._key(output), {}))
 
     def set(self, output: Path, entry: Mapping[str, Any]) -> None:
         """Record one output's state and save the manifest."""
         with self._lock:
-            self._files[output.name] = dict(entry)
+            self._files[self._key(output)] = dict(entry)
             data = {"format": 1, "files": self._files}
             write_whole(self._path, json.dumps(data, indent=1, ensure_ascii=False).encode("utf-8"))
+
+    def _key(self, output: Path) -> str:
+        """The output's path below the folder."""
+        return output.relative_to(self._folder).as_posix()

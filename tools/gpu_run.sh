@@ -46,4 +46,7 @@ step single_image_step "$python" benchmarks/single_image.py --device cuda --json
 step harmonize_whole "$python" benchmarks/harmonize_whole.py --device cuda --out "$out/harmonize"
 # 4. Poisson blending with tensors on the device.
 step poisson "$python" benchmarks/poisson.py --device cuda --json
+# 5. One composite (goal 10 ms at 256 px), adapting in 30 steps (goal 1.5 s), and optimisation instead.
+step composite "$python" benchmarks/composite.py --device cuda --rounds 100 --refine-steps 100 --json
+step composite_half "$python" benchmarks/composite.py --device cuda --half --rounds 100 --refine-steps 100 --json
 exit $failed

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from engine_pictures import area_of, array_of, composited, photograph, sent_back
 from small_generators import LABELS, install_small_generator
 from tests.support import engine_environment, running_engine
 
@@ -17,8 +18,6 @@ from intarsia_client.errors import IntarsiaError, InvalidRequest, JobCancelled, 
 from intarsia_client.schema import Pixels, Progress, Result, ResultLayer
 
 pytestmark = pytest.mark.timeout(900)  # on a machine that has other things to do
-
-KINDS = {"u8": np.uint8, "u16": np.uint16, "f32": np.float32}
 
 
 @pytest.fixture(name="client", scope="module")
@@ -37,58 +36,6 @@ def _client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 def _model(client: Client) -> str:
     """The small generator; a shipped one would come first."""
     return next(m["id"] for m in client.models() if m["title"] == "Small fruit")
-
-
-def _array(item: Pixels | ResultLayer) -> np.ndarray:
-    return np.frombuffer(item.data, KINDS[item.dtype]).reshape(
-        item.height, item.width, item.channels
-    )
-
-
-def _sent_back(layer: ResultLayer, role: str, *, x: int = 0, y: int = 0, name: str = "") -> Pixels:
-    return Pixels(
-        role,
-        layer.width,
-        layer.height,
-        layer.channels,
-        bytes(layer.data),
-        dtype=layer.dtype,
-        x=x,
-        y=y,
-        name=name or layer.name,
-    )
-
-
-def _photograph(height: int = 60, width: int = 90, seed: int = 1, dtype: str = "u8") -> Pixels:
-    random = np.random.default_rng(seed)
-    rows, columns = np.mgrid[:height, :width]
-    wave = 0.5 + 0.5 * np.sin(columns / 9 + rows / 14 + seed)
-    rgb = wave[..., None] * random.random(3) + (1 - wave[..., None]) * random.random(3)
-    rgb = (rgb + random.normal(0, 0.03, rgb.shape)).clip(0, 1)
-    full = {"u8": 255, "u16": 65535, "f32": 1.0}[dtype]
-    array = np.full((height, width, 4), full, KINDS[dtype])
-    array[..., :3] = rgb if dtype == "f32" else (rgb * full).round()
-    return Pixels("picture", width, height, 4, array.tobytes(), dtype=dtype, name="Photograph")
-
-
-def _area(
-    left: int, top: int, width: int, height: int, *, role: str = "area", name: str = ""
-) -> Pixels:
-    data = bytes([255]) * (width * height)
-    return Pixels(role, width, height, 1, data, x=left, y=top, name=name)
-
-
-def _composite(bottom: Pixels, *layers: ResultLayer) -> np.ndarray:
-    """(H, W, 3) float in [0, 1] on the bottom's rectangle."""
-    full = {"u8": 255, "u16": 65535, "f32": 1.0}[bottom.dtype]
-    canvas = _array(bottom)[..., :3].astype(float) / full
-    for layer in layers:
-        above = _array(layer).astype(float) / full
-        rows = slice(layer.y - bottom.y, layer.y - bottom.y + layer.height)
-        columns = slice(layer.x - bottom.x, layer.x - bottom.x + layer.width)
-        alpha = above[..., 3:]
-        canvas[rows, columns] = (1 - alpha) * canvas[rows, columns] + alpha * above[..., :3]
-    return canvas
 
 
 @pytest.fixture(name="run", scope="module")
@@ -114,23 +61,23 @@ def test_the_model_tells_its_classes(client: Client, model: str) -> None:
 def test_a_generated_layer_is_relabelled_without_a_search(
     run, apples: tuple[ResultLayer, ...]
 ) -> None:
-    picture = _sent_back(apples[0], "picture", x=40, y=-8)
+    picture = sent_back(apples[0], "picture", x=40, y=-8)
     result = run("relabel", picture, class_name="lime")
     assert "project" not in result.seconds and result.metrics["fit"] == 1.0
     limes = run("generate", count=1, class_name="lime").layers
-    shown = _composite(picture, result.layers[0])
-    np.testing.assert_allclose(shown, _array(limes[0])[..., :3] / 255, atol=1.01 / 255)
+    shown = composited(picture, result.layers[0])
+    np.testing.assert_allclose(shown, array_of(limes[0])[..., :3] / 255, atol=1.01 / 255)
     assert result.recipe["model"]["latents"] and result.recipe["parameters"]["class_name"] == "lime"
 
 
 def test_an_area_of_a_photograph_is_relabelled_and_the_rest_stays(run) -> None:
-    picture = _photograph(dtype="u16")
+    picture = photograph(dtype="u16")
     result = run(
-        "relabel", picture, _area(60, 20, 20, 20), class_name="lime", steps=5, softness=2.0
+        "relabel", picture, area_of(60, 20, 20, 20), class_name="lime", steps=5, softness=2.0
     )
     layer = result.layers[0]
     assert layer.dtype == "u16" and layer.x >= 54 and layer.x + layer.width <= 86
-    before, after = _composite(picture), _composite(picture, layer)
+    before, after = composited(picture), composited(picture, layer)
     np.testing.assert_array_equal(after[:, :54], before[:, :54])
     np.testing.assert_array_equal(after[46:], before[46:])
     assert np.abs(after - before)[20:40, 60:80].mean() > 0.002
@@ -140,14 +87,14 @@ def test_an_area_of_a_photograph_is_relabelled_and_the_rest_stays(run) -> None:
 def test_several_areas_get_classes_by_their_colour_labels(
     run, apples: tuple[ResultLayer, ...]
 ) -> None:
-    picture = _sent_back(apples[1], "picture")
+    picture = sent_back(apples[1], "picture")
     areas = [
-        _area(0, 0, 12, 12, role="areas", name="blue"),
-        _area(20, 20, 12, 12, role="areas", name="green"),
+        area_of(0, 0, 12, 12, role="areas", name="blue"),
+        area_of(20, 20, 12, 12, role="areas", name="green"),
     ]
     given = {"classes": {"blue": "lemon", "green": "plum"}, "softness": 0.0}
     result = run("relabel", picture, *areas, **given)
-    before, after = _composite(picture), _composite(picture, result.layers[0])
+    before, after = composited(picture), composited(picture, result.layers[0])
     changed = np.abs(after - before).max(2) > 0
     assert changed[:12, :12].mean() > 0.5 and changed[20:, 20:].mean() > 0.5
     changed[:12, :12] = changed[20:, 20:] = False
@@ -155,32 +102,32 @@ def test_several_areas_get_classes_by_their_colour_labels(
 
 
 def test_frames_come_with_the_result(run, apples: tuple[ResultLayer, ...]) -> None:
-    picture = _sent_back(apples[0], "picture")
+    picture = sent_back(apples[0], "picture")
     result = run("relabel", picture, class_name="lime", amount=0.6, frames=5)
     assert result.layers[0].amount == 0.6
     assert [frame.amount for frame in result.frames] == [0.0, 0.25, 0.5, 0.75, 1.0]
     assert {frame.frame_of for frame in result.frames} == {0}
     boxes = {(f.x, f.y, f.width, f.height, f.dtype) for f in (*result.layers, *result.frames)}
     assert len(boxes) == 1
-    np.testing.assert_array_equal(_composite(picture, result.frames[0]), _composite(picture))
+    np.testing.assert_array_equal(composited(picture, result.frames[0]), composited(picture))
 
 
 def test_a_moved_piece_moves_the_feature(run, apples: tuple[ResultLayer, ...]) -> None:
-    picture = _sent_back(apples[0], "picture", name="Base")
-    reference = _sent_back(apples[1], "references", name="Other")
-    part = np.ascontiguousarray(_array(apples[1])[4:16, 2:14])
+    picture = sent_back(apples[0], "picture", name="Base")
+    reference = sent_back(apples[1], "references", name="Other")
+    part = np.ascontiguousarray(array_of(apples[1])[4:16, 2:14])
     piece = Pixels("piece", 12, 12, 4, part.tobytes(), x=16, y=10, name="Piece")
     moved = run("transplant", picture, reference, piece, softness=0.0)
     told = run(
         "transplant",
         picture,
         reference,
-        _area(16, 10, 12, 12),
+        area_of(16, 10, 12, 12),
         softness=0.0,
         shift_x=14.0,
         shift_y=6.0,
     )
-    still = run("transplant", picture, reference, _area(16, 10, 12, 12), softness=0.0)
+    still = run("transplant", picture, reference, area_of(16, 10, 12, 12), softness=0.0)
     assert bytes(moved.layers[0].data) == bytes(told.layers[0].data)
     assert bytes(moved.layers[0].data) != bytes(still.layers[0].data)
     assert (moved.layers[0].x, moved.layers[0].y) == (16, 10)
@@ -189,7 +136,7 @@ def test_a_moved_piece_moves_the_feature(run, apples: tuple[ResultLayer, ...]) -
 def test_a_projection_shows_its_search_and_is_known_the_second_time(
     client: Client, model: str, run
 ) -> None:
-    picture, seen = _photograph(64, 64, seed=5), list[Progress]()
+    picture, seen = photograph(64, 64, seed=5), list[Progress]()
     settings = {"model": model, "steps": 80, "class_name": "lime"}
     first = client.submit("project", [picture], settings).wait(
         on_progress=seen.append, timeout_s=600
@@ -205,7 +152,7 @@ def test_a_projection_shows_its_search_and_is_known_the_second_time(
 
 
 def test_a_search_can_be_cancelled(client: Client, model: str) -> None:
-    picture = _photograph(64, 64, seed=6)
+    picture = photograph(64, 64, seed=6)
     job = client.submit("project", [picture], {"model": model, "steps": 2000})
     running = threading.Event()
 
@@ -237,36 +184,36 @@ def test_bad_values_come_back_as_sentences(
     run, apples: tuple[ResultLayer, ...], settings, message: str
 ) -> None:
     with pytest.raises(JobFailed, match=message) as caught:
-        run("relabel", _sent_back(apples[0], "picture"), **settings)
+        run("relabel", sent_back(apples[0], "picture"), **settings)
     assert caught.value.remedy and caught.value.code in ("BAD_REQUEST", "NOT_FOUND")
 
 
 def test_hostile_pictures_and_areas_are_refused_and_the_engine_lives(
     run, apples: tuple[ResultLayer, ...]
 ) -> None:
-    good = _sent_back(apples[0], "picture")
-    nan = _photograph(dtype="f32")
-    array = _array(nan).copy()
+    good = sent_back(apples[0], "picture")
+    nan = photograph(dtype="f32")
+    array = array_of(nan).copy()
     array[5, 5, 1] = np.nan
     clear = replace(good, data=bytes(len(good.data)))
     hostile: list[tuple[tuple[Pixels, ...], str]] = [
         ((replace(nan, data=array.tobytes()),), "not numbers"),
         ((clear,), "no visible pixels"),
-        ((good, _area(900, 900, 4, 4)), "covers nothing"),
-        ((good, replace(_area(0, 0, 4, 4), data=bytes(16))), "covers nothing"),
+        ((good, area_of(900, 900, 4, 4)), "covers nothing"),
+        ((good, replace(area_of(0, 0, 4, 4), data=bytes(16))), "covers nothing"),
     ]
     for inputs, message in hostile:
         with pytest.raises(JobFailed, match=message):
             run("relabel", *inputs, class_name="lime")
     with pytest.raises((InvalidRequest, IntarsiaError)):
-        run("relabel", replace(_area(0, 0, 8, 8), input="picture"), class_name="lime")
+        run("relabel", replace(area_of(0, 0, 8, 8), input="picture"), class_name="lime")
     with pytest.raises((InvalidRequest, IntarsiaError), match="takes one"):
         run("relabel", good, good, class_name="lime")
     assert run("relabel", good, class_name="lime").layers
 
 
 def test_the_same_recipe_gives_the_same_bits(run) -> None:
-    picture = _photograph(40, 50, seed=9)
+    picture = photograph(40, 50, seed=9)
     given = {"class_name": "plum", "steps": 3, "frames": 3}
     one, again = (run("relabel", picture, seed=4, **given) for _ in range(2))
     for a, b in zip((*one.layers, *one.frames), (*again.layers, *again.frames), strict=True):

@@ -22,7 +22,7 @@ from intarsia_models.gan_training.grids import class_grid, grid_classes
 from intarsia_models.gan_training.pictures import PictureSet
 from intarsia_models.gan_training.reports import write_picture
 from intarsia_models.generators.generator import Generator
-from intarsia_models.generators.loading import save_generator
+from intarsia_models.generators.loading import save_generator, settings_of
 
 FILE_LIMIT = 16 * 2**20
 """Bytes; larger files do not belong into a repository."""
@@ -70,18 +70,38 @@ def write_pack(folder: Path, generator: Generator, facts: PackFacts) -> None:
         "device": facts.device,
     }
     save_generator(generator, folder / "model", card=own, dtype=torch.float16)
-    files = sorted(path for path in (folder / "model").iterdir() if path.is_file())
-    for path in files:
-        if path.stat().st_size > FILE_LIMIT:
-            raise ValueError(
-                f"{path.name} has {path.stat().st_size} bytes, more than {FILE_LIMIT}: "
-                "train narrower networks for a pack."
-            )
-    _write_card(folder, generator, facts, files)
+    _write_card(folder, generator, facts, listed_files(folder / "model"))
     write_samples(folder / "samples.png", generator)
     _write_thumbnail(folder / "thumbnail.png", generator)
     (folder / "README.md").write_text(_readme(generator, facts, day), encoding="utf-8")
     (folder / "ATTRIBUTION.md").write_text(facts.attribution, encoding="utf-8")
+
+
+def listed_files(model: Path) -> dict[str, dict[str, Any]]:
+    """Sizes and hashes of a pack's files, as its card lists them.
+
+    Args:
+        model: The pack's folder ``model``.
+
+    Raises:
+        ValueError: One is larger than `FILE_LIMIT`.
+    """
+    listed = {}
+    for path in sorted(path for path in model.iterdir() if path.is_file()):
+        size = path.stat().st_size
+        if size > FILE_LIMIT:
+            raise ValueError(
+                f"{path.name} has {size} bytes, more than {FILE_LIMIT}: train narrower networks "
+                "for a pack."
+            )
+        listed[path.name] = {"bytes": size, "sha256": file_hash(path)}
+    return listed
+
+
+def settings_hash(generator: Generator, trainings: Mapping[str, Any]) -> str:
+    """SHA-256 of all sizes and trainings, for a pack's card."""
+    settings = json.dumps([settings_of(generator), dict(trainings)], sort_keys=True)
+    return hashlib.sha256(settings.encode()).hexdigest()
 
 
 def write_examples(folder: Path, pictures: PictureSet, count: int, *, seed: int = 0) -> None:
@@ -121,12 +141,8 @@ def _write_thumbnail(file: Path, generator: Generator) -> None:
 
 
 def _write_card(
-    folder: Path, generator: Generator, facts: PackFacts, files: Sequence[Path]
+    folder: Path, generator: Generator, facts: PackFacts, listed: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    listed = {
-        path.name: {"bytes": path.stat().st_size, "sha256": file_hash(path)} for path in files
-    }
-    settings = json.dumps([generator.settings(), dict(facts.trainings)], sort_keys=True)
     seconds = sum(float(card.get("training_seconds", 0)) for card in facts.trainings.values())
     card = {
         "family": generator.family,
@@ -134,7 +150,7 @@ def _write_card(
         "title": facts.title,
         "operation": "train_gan",
         "source_hash": facts.trainings.get("generator", {}).get("pictures_sha256", ""),
-        "settings_hash": hashlib.sha256(settings.encode()).hexdigest(),
+        "settings_hash": settings_hash(generator, facts.trainings),
         "seconds": seconds,
         "capabilities": sorted(generator.capabilities),
         "resolution": generator.resolution,
@@ -145,13 +161,18 @@ def _write_card(
         "bytes": sum(entry["bytes"] for entry in listed.values()),
         "files": listed,
     }
+    write_card(folder, card)
+
+
+def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    """Write a pack's own card."""
     (folder / "card.json").write_text(json.dumps(card, indent=1) + "\n", encoding="utf-8")
 
 
 def _readme(generator: Generator, facts: PackFacts, day: str) -> str:
     classes = ", ".join(generator.labels)
     commands = "\n".join(facts.commands)
-    networks = "\n".join(_network(name, card) for name, card in facts.trainings.items())
+    networks = "\n".join(told_of(name, card) for name, card in facts.trainings.items())
     return f"""# {facts.title}
 
 Pictures of {generator.resolution} x {generator.resolution} pixels of {generator.num_classes}
@@ -177,7 +198,8 @@ Trained on {day} on {facts.device}:
 """
 
 
-def _network(name: str, card: Mapping[str, Any]) -> str:
+def told_of(name: str, card: Mapping[str, Any]) -> str:
+    """A line of Markdown on the training of a network."""
     losses = ", ".join(f"{key.replace('_', ' ')} {v:.3f}" for key, v in card["losses"].items())
     minutes = card["training_seconds"] / 60
     return (

@@ -7,17 +7,20 @@ a StyleGAN ResNet-34 on 256 px with a 1x1 convolution to all styles, then the me
 
 Parts are named as torchvision's, so that public weights fit by name.
 
-Deviation: generators with classes get a second head that reads the class, which the paper's
-unconditional generators do not need.
+Deviations: generators with classes get a second head that reads the class, which the paper's
+unconditional generators do not need; features may be read place by place instead of as their mean
+(`RegressorSettings.grid`); latents may be given the length of random ones, which the paper's ProGAN
+does itself (`RegressorSettings.typical_length`).
 """
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch.nn.functional import adaptive_avg_pool2d, interpolate, normalize
 from torchvision.models.resnet import BasicBlock
 
 from intarsia_models.latent_composition.settings import BLOCKS, RegressorSettings
@@ -61,7 +64,7 @@ class MaskedRegressor(nn.Module):
             before = after
         numbers = settings.vectors * settings.dims
         if settings.latent == "z":
-            self.fc = nn.Linear(before, numbers)
+            self.fc = nn.Linear(before * settings.grid**2, numbers)
         else:
             self.layer5 = nn.Sequential()
             self.layer5.add_module("conv5", nn.Conv2d(before, numbers, 1))
@@ -90,13 +93,15 @@ class MaskedRegressor(nn.Module):
     def read(self, x: Tensor, known: Tensor | None = None) -> Reading:
         """The latent and the class, from one pass; arguments as `forward`."""
         features = self.features(x, known)
-        pooled = features.mean((2, 3))
         if self.settings.latent == "z":
-            latent = self.fc(pooled)
+            latent = self.fc(adaptive_avg_pool2d(features, self.settings.grid).flatten(1))
         else:
             latent = self.layer5(features).mean((2, 3)).unflatten(1, (self.settings.vectors, -1))
-        logits = None if self.classes is None else self.classes(pooled).float()
-        return Reading(latent.float(), logits)
+        latent = latent.float()
+        if self.settings.typical_length:
+            latent = normalize(latent, dim=-1) * math.sqrt(self.settings.dims)
+        logits = None if self.classes is None else self.classes(features.mean((2, 3))).float()
+        return Reading(latent, logits)
 
     def features(self, x: Tensor, known: Tensor | None = None) -> Tensor:
         """(B, C, h, w): the trunk's last features; arguments as `forward`."""

@@ -36,6 +36,13 @@ class RegressorSettings:
     """What the network sees of the known area m in [0, 1]: m - 0.5, or m itself."""
     sees_known: bool = True
     """False: three channels, colours alone (the public code's RGB variants)."""
+    grid: int = 1
+    """Rows and columns that features are averaged to before the linear layer of z: 1 as in the
+    paper; more tell it where things are, which it then need not learn to say in channels."""
+    typical_length: bool = False
+    """Give latents the length that random ones of so many numbers have, the root of ``dims``. For
+    generators whose pictures of shorter latents are unlike those of random ones, while a regressor
+    that is in doubt finds short ones."""
     num_classes: int = 0
     """Classes that it also tells apart; 0: none."""
 
@@ -50,11 +57,19 @@ class RegressorSettings:
                 raise ValueError(
                     f"{name} must be one of {list(choices)}, got {getattr(self, name)!r}."
                 )
-        for name, least in (("dims", 1), ("vectors", 1), ("width", 1), ("num_classes", 0)):
+        for name, least in (
+            ("dims", 1),
+            ("vectors", 1),
+            ("width", 1),
+            ("grid", 1),
+            ("num_classes", 0),
+        ):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}.")
         if self.input_size is not None and self.input_size < 8:
             raise ValueError(f"input_size must be at least 8, got {self.input_size}.")
+        if self.latent == "w_plus" and self.grid != 1:
+            raise ValueError(f"Styles are means of all places: grid must be 1, got {self.grid}.")
         if self.latent == "z" and self.vectors != 1:
             raise ValueError(f"A regressor of z finds one vector, got vectors={self.vectors}.")
 

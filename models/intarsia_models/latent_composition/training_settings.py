@@ -24,6 +24,8 @@ class RegressorTraining:
     depth: int = 0
     """Layers: 18 or 34; 0: 18 for z and 34 for styles, as in the paper."""
     width: int = 64
+    grid: int = 1
+    """See `RegressorSettings.grid`; for z only."""
     batch: int = 16
     """As in the public code at 256 px; 4 at 1024 px."""
     iterations: int = 20_000
@@ -67,7 +69,7 @@ class RegressorTraining:
                 raise ValueError(
                     f"{name} must be one of {list(choices)}, got {getattr(self, name)!r}."
                 )
-        for name, least in (("width", 1), ("batch", 2), ("iterations", 1)):
+        for name, least in (("width", 1), ("grid", 1), ("batch", 2), ("iterations", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}.")
         for name, most in (("real_share", 1.0), ("crop", 0.5)):
@@ -98,7 +100,9 @@ class RegressorTraining:
             dims=generator.z_dim,
             depth=self.depth or 18,
             width=self.width,
+            grid=self.grid,
             small_input=generator.resolution < SMALL_BELOW,
+            typical_length=generator.latent_metric == "mse",
             num_classes=generator.num_classes,
         )
 

@@ -12,7 +12,7 @@ from typing import Any, Callable, Sequence
 
 from krita import Krita
 
-from intarsia_client.errors import IntarsiaError, InvalidRequest
+from intarsia_client.errors import EngineUnreachable, IntarsiaError, InvalidRequest
 from intarsia_client.schema import Result
 from intarsia_krita.chooser import Chooser
 from intarsia_krita.follower import Follower
@@ -228,5 +228,7 @@ class Live(QtCore.QObject):
 
 def _off(error: Exception) -> str:
     """That Live is off, and why."""
+    if isinstance(error, EngineUnreachable):
+        return tr("Live is off: the engine stopped. Switching Live on starts it again.")
     what, remedy = getattr(error, "what", str(error)), getattr(error, "remedy", "")
     return tr("Live is off: %s %s", what, remedy).strip()

@@ -121,11 +121,12 @@ class Krita:
         """The engine's folder."""
         return self.folder / "engine"
 
-    def prepare(self, cases: dict[str, Case], **settings: Any) -> None:
+    def prepare(self, cases: dict[str, Case], *, regressor: bool = False, **settings: Any) -> None:
         """A fresh home with the plug-in from the project's own installer, a generator, the scenes.
 
         Args:
             cases: Pictures to open, by name.
+            regressor: Whether the generator can make a picture of rough pieces.
             settings: What the scenes must know besides.
         """
         user, scenes = self.folder / "user", self.folder / "scenes"
@@ -136,7 +137,9 @@ class Krita:
         command = [sys.executable, "-m", "intarsia_daemon", "plugins", "install", "krita"]
         subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
         self._add_driver(user)
-        settings["model"] = self.model = install_small_generator(self.engine_home)
+        settings["model"] = self.model = install_small_generator(
+            self.engine_home, regressor=regressor
+        )
         shutil.copytree(HERE / "krita_scenes", scenes / "krita_scenes")
         shutil.copy(APPLES, scenes)
         settings["apples"] = APPLES.name

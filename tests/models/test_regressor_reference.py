@@ -19,6 +19,7 @@ from intarsia_models.families.stylegan2.generator import StyleGAN2Generator
 from intarsia_models.families.stylegan2.settings import GeneratorSettings
 from intarsia_models.foreign_files import open_foreign
 from intarsia_models.generators.loading import load_generator, save_generator, verify_generator
+from intarsia_models.latent_composition.known_areas import noise_areas
 from intarsia_models.latent_composition.losses import latent_loss
 from intarsia_models.latent_composition.public_encoders import read_regressor
 from intarsia_models.latent_composition.regressor import MaskedRegressor, build_regressor
@@ -200,3 +201,10 @@ def test_a_model_with_classes_takes_a_regressor_that_reads_none(
     torch.save(state, tmp_path / "encoder.pth")
     companion = read_regressor(open_foreign(tmp_path / "encoder.pth"), small_generator())
     assert companion.settings["num_classes"] == 0
+
+
+def test_a_random_known_area_is_that_of_their_code_for_the_same_seed(
+    values: dict[str, Tensor],
+) -> None:
+    theirs = values["mask_upsample.mask_minus_half"] + 0.5
+    assert torch.equal(noise_areas(1, (64, 64), torch.Generator().manual_seed(52)), theirs)

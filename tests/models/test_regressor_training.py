@@ -20,6 +20,7 @@ from intarsia_models.gan_training.pictures import PictureSet
 from intarsia_models.generators.generator import Generator
 from intarsia_models.generators.loading import fingerprint
 from intarsia_models.latent_composition import losses
+from intarsia_models.latent_composition.cost import expected_seconds, training_operations
 from intarsia_models.latent_composition.known_areas import (
     known_areas,
     noise_areas,
@@ -261,6 +262,16 @@ def test_the_papers_regressors_are_what_settings_make_by_themselves() -> None:
         True,
     )
     assert RegressorTraining().regressor(_styled()).depth == 34
+
+
+def test_the_expected_time_follows_the_work() -> None:
+    generator = small_generator()
+    plain = expected_seconds(QUICK, generator)
+    assert expected_seconds(replace(QUICK, iterations=60), generator) == pytest.approx(10 * plain)
+    assert expected_seconds(QUICK, generator, speed=2.0) == pytest.approx(plain / 2)
+    work = training_operations(QUICK, generator)
+    assert training_operations(replace(QUICK, width=8), generator) > 1.5 * work
+    assert training_operations(replace(QUICK, perceptual_weight=0.0), generator) < work
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,8 @@ from intarsia_client.errors import EngineError, EngineNotRunning
 from intarsia_client.version import __version__
 from intarsia_daemon import plugins
 from intarsia_daemon.editors import EDITORS, Place, places
+from intarsia_daemon.model_store import ModelStore
+from intarsia_daemon.packs import packs_folder
 
 OK, NOTE, BROKEN = "ok", "note", "broken"
 LIBRARIES = ("torch", "numpy", "pillow", "pyzmq", "msgpack", "psd-tools")
@@ -41,6 +43,7 @@ def examine() -> Iterator[Finding]:
     yield _versions()
     yield from _home_folder(home())
     yield _disk(home())
+    yield from _models(home() / "models")
     yield _engine_file()
     yield from _engine()
     for editor in EDITORS:
@@ -103,6 +106,26 @@ def _disk(folder: Path) -> Finding:
     if free < ROOM_BYTES:
         return Finding("disk", NOTE, text, "Make room: trainings keep checkpoints there.")
     return Finding("disk", OK, text)
+
+
+def _models(folder: Path) -> Iterator[Finding]:
+    found = ModelStore(folder, packs=packs_folder()).list()
+    whole = [entry for entry in found if not entry.get("problem")]
+    able = [entry["title"] for entry in whole if "regressor" in entry["capabilities"]]
+    text = f"{len(whole)} model{'' if len(whole) == 1 else 's'}"
+    for entry in found:
+        if entry.get("problem"):
+            remedy = "Remove it, and train or import it again."
+            yield Finding("models", NOTE, f"{entry['id']} is damaged: {entry['problem']}", remedy)
+    if able:
+        yield Finding("models", OK, f"{text}; with a regressor, for collages: {', '.join(able)}")
+        return
+    yield Finding(
+        "models",
+        NOTE,
+        f"{text}, none of them with a regressor: nothing can make a picture of a collage.",
+        'Train one with "intarsia train regressor", or import a model with --regressor.',
+    )
 
 
 def _engine_file() -> Finding:

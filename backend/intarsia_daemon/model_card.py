@@ -45,8 +45,23 @@ class GeneratorFacts(msgspec.Struct, frozen=True):
     resolution: _Count = 0
     num_classes: _Count = 0
     licence: _Licence = ""
+    companions: Annotated[tuple[_Word, ...], msgspec.Meta(max_length=32)] = ()
+    """Its further networks: ``"discriminator"``, ``"regressor"``, …"""
+    settings: dict[str, Any] = {}
+    """What it is built from; ``settings["regressor"]`` is that of its masked regressor."""
     sample: dict[str, Any] = {}
     """What `intarsia_models.generators.loading.verify_generator` recomputes."""
+
+    @property
+    def regressor(self) -> str:
+        """Its masked regressor in a line; empty without one."""
+        about = self.settings.get("regressor")
+        if not isinstance(about, dict):
+            return ""
+        size = f"ResNet-{about.get('depth')}, width {about.get('width')}"
+        found = "z" if about.get("latent") == "z" else f"{about.get('vectors')} styles"
+        sees = f"known area {about.get('mask_encoding')}" if about.get("sees_known") else "no holes"
+        return f"{size}, finds {found} of {about.get('dims')} numbers, {sees}"
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):

@@ -65,7 +65,7 @@ class Foreign(msgspec.Struct, frozen=True):
 
     path: Path
     companions: dict[str, Path] = {}
-    """Files given by role: ``discriminator``, ``encoder``, ``auxiliary``."""
+    """Files given by role: ``discriminator``, ``encoder``, ``auxiliary``, ``regressor``."""
     labels: tuple[str, ...] = ()
     """Names of its classes; empty keeps those it has."""
     title: str = ""

@@ -27,6 +27,10 @@ _AJBROCK = (
     {"": re.compile(r"G(?!_optim)(?P<rest>.*)\.pth"), "discriminator": _CRITIC},
 )
 """Snapshots of BigGAN-PyTorch; the averaged weights are the better ones."""
+_ENCODER = re.compile(
+    r"(?P<kind>[ps])gan_encoders?(_(?P<domain>.+?))?_RGB(?P<masked>M?)(_.*)?\.pth"
+)
+"""Masked encoders of the latent-composition release: regressors of the generator beside them."""
 _NVIDIA = {"": re.compile(r"network-snapshot-(?P<rest>\d+)\.pkl")}
 
 
@@ -44,7 +48,7 @@ def find_files(path: Path, companions: Mapping[str, Path]) -> ModelFiles:
     """The files of the model that is named by a file or a folder.
 
     A folder with one set of snapshots of a known code gives all of them; of several snapshots the
-    last one is taken.
+    last one is taken. A masked encoder beside it (``pgan_encoders_…``) is its regressor.
 
     Args:
         path: The generator's file, or a folder with it.
@@ -64,7 +68,7 @@ def find_files(path: Path, companions: Mapping[str, Path]) -> ModelFiles:
         raise InvalidRequest(
             f"{path} does not exist.", value=str(path), remedy="Name a file or a folder."
         )
-    found = _in_folder(path) if path.is_dir() else ModelFiles(path)
+    found = _in_folder(path, companions) if path.is_dir() else ModelFiles(path)
     return replace(found, companions={**found.companions, **companions})
 
 
@@ -73,14 +77,23 @@ def holds_files(path: Path) -> bool:
     return path.is_file() or bool(_files(path, (*SUFFIXES, ".bin")))
 
 
-def _in_folder(folder: Path) -> ModelFiles:
+def _in_folder(folder: Path, given: Mapping[str, Path]) -> ModelFiles:
     if (folder / _CONFIG).is_file() and any(_files(folder, (".bin", ".safetensors"))):
         return ModelFiles(folder)
+    found = _generator_in(folder)
+    if found.main.is_dir() or "regressor" in given:
+        return found
+    regressor = _regressor_in(folder, found.main)
+    beside = {} if regressor is None else {"regressor": regressor}
+    return replace(found, companions={**found.companions, **beside})
+
+
+def _generator_in(folder: Path) -> ModelFiles:
     for patterns in (_CHAINER, *_AJBROCK, _NVIDIA):
         found = _snapshot(folder, patterns)
         if found is not None:
             return found
-    files = _files(folder, SUFFIXES)
+    files = [path for path in _files(folder, SUFFIXES) if not _ENCODER.fullmatch(path.name)]
     if len(files) == 1:
         return ModelFiles(files[0])
     names = ", ".join(file.name for file in files[:10])
@@ -92,6 +105,34 @@ def _in_folder(folder: Path) -> ModelFiles:
         else f"Name a folder or a file of a model ({', '.join(SUFFIXES)}).",
         code="FILE_REJECTED",
     )
+
+
+def _regressor_in(folder: Path, main: Path) -> Path | None:
+    """The masked encoder for a generator's file: of its domain, and one that sees what is known.
+
+    Raises:
+        InvalidRequest: Several would do.
+    """
+    found = {path: _ENCODER.fullmatch(path.name) for path in _files(folder, SUFFIXES)}
+    matches = {path: match for path, match in found.items() if match}
+    name = main.name.lower()
+    kind = "s" if name.startswith("sgan") or "style" in name else "p"
+    chosen = list(matches)
+    for fits in (
+        lambda match: match["kind"] == kind,
+        lambda match: (match["domain"] or "-").lower() in name,
+        lambda match: match["masked"],
+    ):
+        chosen = [path for path in chosen if fits(matches[path])] or chosen
+    if len(chosen) > 1:
+        names = ", ".join(path.name for path in chosen[:10])
+        raise InvalidRequest(
+            f"{folder} holds several masked encoders.",
+            value=str(folder),
+            remedy=f"Name one with --regressor: {names}.",
+            code="FILE_REJECTED",
+        )
+    return chosen[0] if chosen else None
 
 
 def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:

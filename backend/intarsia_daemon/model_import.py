@@ -38,7 +38,8 @@ def import_model(
             ConSinGAN code, or a generator's file, or a folder of such files with their companions.
         store_folder: ``<home>/models``.
         title: Its name for people; empty takes the one it has.
-        companions: A generator's further files: ``discriminator``, ``encoder``, ``auxiliary``.
+        companions: A generator's further files: ``discriminator``, ``encoder``, ``auxiliary``,
+            ``regressor``.
         labels: A file with the names of a generator's classes (`intarsia_daemon.class_labels`).
 
     Returns:

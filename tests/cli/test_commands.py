@@ -318,6 +318,27 @@ def test_doctor_finds_a_fresh_home_in_order(intarsia: Intarsia) -> None:
     assert found["versions"] == found["starting"] == found["engine"] == "ok"
 
 
+def test_doctor_says_whether_a_model_can_make_pictures_of_collages(
+    intarsia: Intarsia, no_packs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "packs_folder", lambda: no_packs)
+
+    def told() -> dict[str, str]:
+        findings = intarsia("doctor", "--json").json["findings"]
+        return next(item for item in findings if item["subject"] == "models")
+
+    assert told()["state"] == "note" and "intarsia train regressor" in told()["remedy"]
+    card = {
+        "family": "sngan-projection",
+        "task": "generator",
+        "title": "Rooms",
+        "settings_hash": "1",
+        "capabilities": ["regressor"],
+    }
+    ModelStore(home() / "models").add(lambda folder: (folder / "a.txt").write_text("x"), card)
+    assert told()["state"] == "ok" and "collages: Rooms" in told()["text"]
+
+
 def test_doctor_finds_a_home_that_others_can_read(intarsia: Intarsia) -> None:
     home().mkdir(mode=0o700, parents=True)
     home().chmod(0o755)

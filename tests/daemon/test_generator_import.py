@@ -19,6 +19,7 @@ from tests.support import reference_data
 
 from intarsia_client.errors import IntarsiaError, InvalidRequest
 from intarsia_daemon.cli.models import verify_model
+from intarsia_daemon.model_card import generator_facts
 from intarsia_daemon.model_families import Foreign, import_foreign
 from intarsia_daemon.model_import import import_model
 from intarsia_daemon.model_store import PNG, ModelStore
@@ -28,6 +29,11 @@ from intarsia_models.generators.loading import load_generator, own_tensors, save
 
 REFERENCE = reference_data()
 COLLAGE = REFERENCE / "golden" / "02_collage_chainer_sngan" if REFERENCE else None
+COMPOSITION = REFERENCE / "golden" / "04_proggan_latentcomposition" if REFERENCE else None
+needs_composition = pytest.mark.skipif(
+    COMPOSITION is None or not COMPOSITION.is_dir(),
+    reason="the reference data is not beside the project",
+)
 needs_collage = pytest.mark.skipif(
     COLLAGE is None or not COLLAGE.is_dir(), reason="the reference data is not beside the project"
 )
@@ -115,6 +121,64 @@ def test_a_folder_of_chainer_snapshots_arrives_with_its_companions(tmp_path: Pat
     assert generator.encoder is not None and generator.auxiliary is not None
 
 
+# --- masked regressors ----------------------------------------------------------------------------
+
+
+@needs_composition
+def test_a_generator_arrives_with_its_masked_encoder(tmp_path: Path, store: ModelStore) -> None:
+    """Named, in place of the generator that was there without, and found in a folder."""
+    assert COMPOSITION is not None
+    folder, encoder = tmp_path / "rooms", "pgan_encoder_RGBM_model_final.pth"
+    folder.mkdir()
+    main = Path(shutil.copy(COMPOSITION / "proggan_tiny-d8a89ff1.pth", folder))
+    named = import_foreign(Foreign(main), store)
+    assert "regressor" not in store.card(named).capabilities
+    given = {"regressor": COMPOSITION / encoder}
+    assert import_foreign(Foreign(main, given), store) == named
+    shutil.copy(COMPOSITION / encoder, folder)
+    other = ModelStore(tmp_path / "other")
+    found = import_model(folder, tmp_path / "other")
+    for place, model_id in ((store, named), (other, found)):
+        verify_model(place, model_id)
+        assert "regressor" in place.card(model_id).capabilities
+        facts = generator_facts(place.path(model_id))
+        assert facts.companions == ("regressor",)
+        assert facts.regressor == ("ResNet-18, width 8, finds z of 24 numbers, known area centred")
+        loaded = load_generator(place.path(model_id))
+        assert loaded.regressor is not None and loaded.regressor.settings.mask_encoding == "centred"
+
+
+@needs_composition
+def test_an_encoder_of_another_generator_is_refused(tmp_path: Path, store: ModelStore) -> None:
+    assert COMPOSITION is not None
+    main = COMPOSITION / "proggan_tiny-d8a89ff1.pth"
+    styles = {"regressor": COMPOSITION / "sgan_encoder_RGBM_model_final.pth"}
+    with pytest.raises((UnreadableModel, ValueError), match=r"sgan_encoder|styles"):
+        import_foreign(Foreign(main, styles), store)
+    with pytest.raises(UnreadableModel, match="no masked encoder"):
+        import_foreign(Foreign(main, {"regressor": main}), store)
+    assert store.list() == []
+
+
+def test_a_regressor_that_was_changed_is_noticed(store: ModelStore, tmp_path: Path) -> None:
+    own = small_generator(regressor=True)
+    save_generator(own, tmp_path / "own")
+    verify_model(store, import_foreign(Foreign(tmp_path / "own"), store))
+    assert own.regressor is not None
+    with torch.no_grad():
+        own.regressor.fc.weight.neg_()
+    tensors = own_tensors(own)
+    parts = {"regressor": {n: t for n, t in tensors.items() if n.startswith("regressor.")}}
+    rest = {n: t for n, t in tensors.items() if not n.startswith("regressor.")}
+    card = read_bundle(tmp_path / "own").card
+    forged = store.add(
+        lambda place: write_bundle(place, rest, card, parts=parts),
+        {"family": "sngan-projection", "task": "generator", "title": "F"},
+    )
+    with pytest.raises(IntarsiaError, match="its regressor is not what it was"):
+        verify_model(store, forged)
+
+
 # --- hostile and broken files ---------------------------------------------------------------------
 
 
@@ -167,9 +231,10 @@ def test_a_hostile_companion_is_refused_and_not_run(tmp_path: Path, store: Model
     (tmp_path / "files").mkdir()
     main = COLLAGE / "ResNetGenerator_450000.npz"
     for path in _hostile(tmp_path / "files", mark):
-        with pytest.raises(UnreadableModel):
-            import_foreign(Foreign(main, {"encoder": path}), store)
-        assert not mark.exists(), path.name
+        for role in ("encoder", "regressor"):
+            with pytest.raises(UnreadableModel):
+                import_foreign(Foreign(main, {role: path}), store)
+            assert not mark.exists(), path.name
     assert store.list() == []
 
 

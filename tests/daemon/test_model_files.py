@@ -55,6 +55,30 @@ def _folder(folder: Path, names: Sequence[str]) -> Path:
         (["network-snapshot-000100.pkl", "network-snapshot-000240.pkl"], "-000240.pkl", {}),
         (["only.pt", "README.md"], "only.pt", {}),
         (["config.json", "pytorch_model.bin"], "", {}),
+        (
+            ["proggan_livingroom-1.pth", "pgan_encoders_livingroom_RGBM_model_final.pth"],
+            "proggan_livingroom-1.pth",
+            {"regressor": "pgan_encoders_livingroom_RGBM_model_final.pth"},
+        ),
+        (
+            [
+                "proggan_livingroom-1.pth",
+                "pgan_encoders_church_RGBM_model_final.pth",
+                "pgan_encoders_livingroom_RGB_model_final.pth",
+                "pgan_encoders_livingroom_RGBM_model_final.pth",
+            ],
+            "proggan_livingroom-1.pth",
+            {"regressor": "pgan_encoders_livingroom_RGBM_model_final.pth"},
+        ),
+        (
+            [
+                "sgans_stylegan2-horse-config-f.pt",
+                "pgan_encoder_RGBM_model_final.pth",
+                "sgan_encoder_RGBM_model_final.pth",
+            ],
+            "horse-config-f.pt",
+            {"regressor": "sgan_encoder_RGBM_model_final.pth"},
+        ),
     ],
 )
 def test_a_folder_gives_the_generator_and_its_companions(
@@ -85,6 +109,16 @@ def test_a_folder_that_says_nothing_is_refused_with_its_files(
 ) -> None:
     with pytest.raises(InvalidRequest, match=match):
         find_files(_folder(tmp_path, names), {})
+
+
+def test_of_several_masked_encoders_one_must_be_named(tmp_path: Path) -> None:
+    names = ["pgan_encoders_church_RGBM.pth", "pgan_encoders_bedroom_RGBM.pth"]
+    folder = _folder(tmp_path, ["mine.pth", *names])
+    with pytest.raises(InvalidRequest, match=r"several masked encoders.*--regressor: pgan_enc"):
+        find_files(folder, {})
+    chosen = folder / names[0]
+    assert find_files(folder, {"regressor": chosen}).companions == {"regressor": chosen}
+    assert find_files(folder, {"regressor": chosen}).main == folder / "mine.pth"
 
 
 def test_a_missing_companion_is_named(tmp_path: Path) -> None:

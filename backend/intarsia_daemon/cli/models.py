@@ -17,7 +17,7 @@ from intarsia_daemon.cli import exit_codes
 from intarsia_daemon.cli.terminal import print_object, print_table
 from intarsia_daemon.model_card import generator_facts
 from intarsia_daemon.model_import import import_model
-from intarsia_daemon.model_store import ModelStore
+from intarsia_daemon.model_store import CONTENT, ModelStore
 from intarsia_daemon.packs import packs_folder
 
 
@@ -71,6 +71,9 @@ def show(model: str, as_json: bool) -> None:
     entry: dict[str, Any] = next(item for item in store().list() if item["id"] == chosen)
     place = packs_folder() if entry["shipped"] else home() / "models"
     entry["folder"] = str(place / chosen)
+    if entry["resolution"] and not entry.get("problem"):
+        facts = generator_facts(place / chosen / CONTENT)
+        entry.update(companions=list(facts.companions), regressor=facts.regressor)
     if as_json:
         print_object(entry)
         return
@@ -78,7 +81,8 @@ def show(model: str, as_json: bool) -> None:
     entry["seconds"] = duration(entry["seconds"]) if entry["seconds"] else "none"
     entry["created"] = time.strftime("%Y-%m-%d %H:%M", time.localtime(entry["created"]))
     for name, value in entry.items():
-        click.echo(f"{name:12} {value}")
+        text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
+        click.echo(f"{name:12} {text}".rstrip())
 
 
 @models.command("import")
@@ -86,6 +90,7 @@ def show(model: str, as_json: bool) -> None:
 @click.option("--discriminator", type=_FILE, help="A generator's discriminator, in its own file.")
 @click.option("--encoder", type=_FILE, help="A generator's encoder, in its own file.")
 @click.option("--auxiliary", type=_FILE, help="A generator's auxiliary networks, in their file.")
+@click.option("--regressor", type=_FILE, help="A generator's masked encoder, for collages.")
 @click.option("--labels", type=_FILE, help="The names of its classes: one per line, or JSON.")
 @click.option("--title", default="", help="Its name in lists; without it, the one it has.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -94,6 +99,7 @@ def import_place(
     discriminator: Path | None,
     encoder: Path | None,
     auxiliary: Path | None,
+    regressor: Path | None,
     labels: Path | None,
     title: str,
     as_json: bool,
@@ -105,7 +111,12 @@ def import_place(
     names, a model copied from another machine's models folder (card.json and model/), or a run
     folder of the public ConSinGAN code. Every byte is checked; nothing in it is run.
     """
-    given = {"discriminator": discriminator, "encoder": encoder, "auxiliary": auxiliary}
+    given = {
+        "discriminator": discriminator,
+        "encoder": encoder,
+        "auxiliary": auxiliary,
+        "regressor": regressor,
+    }
     companions = {role: path for role, path in given.items() if path is not None}
     name = import_model(place, home() / "models", title=title, companions=companions, labels=labels)
     entry = next(item for item in store().list() if item["id"] == name)
@@ -125,6 +136,8 @@ def _facts(entry: Mapping[str, Any]) -> str:
     if entry["num_classes"]:
         named = "" if entry["label_count"] else " without names"
         facts.append(f"{entry['num_classes']} classes{named}")
+    if "regressor" in entry["capabilities"]:
+        facts.append("with a regressor (makes pictures of collages)")
     return ", ".join(facts)
 
 

@@ -39,6 +39,8 @@ SAMPLE_SIDE = 16
 SAMPLE_TOLERANCE = 0.02
 """How far a recomputed sample's averages may be from the stored ones, of a range of 2; other
 devices and threads round differently, another picture is far off."""
+READING_NUMBERS = 16
+"""How many numbers of the latent that a regressor reads from its generator's sample are stored."""
 FORM = 1
 """Version of our own form."""
 REGRESSOR = "regressor"
@@ -206,24 +208,49 @@ def verify_generator(folder: Path) -> float:
     stored, now = bundle.card.get("sample"), sample_of(generator.eval())
     if not isinstance(stored, dict) or len(stored.get("averages", ())) != len(now["averages"]):
         raise UnreadableModel(f"{folder} has no sample to compare with.", "Import it again.")
-    worst = max(abs(a - b) for a, b in zip(stored["averages"], now["averages"], strict=True))
+    worst = _distance(stored, now, "averages")
     if not worst <= SAMPLE_TOLERANCE:
         raise UnreadableModel(
             f"{folder} makes another picture than when it was stored (off by {worst:.3f}).",
             "Remove the model and import or train it again.",
         )
+    if "reading" in now and len(stored.get("reading", ())) == len(now["reading"]):
+        off = _distance(stored, now, "reading")
+        if not off <= SAMPLE_TOLERANCE:
+            raise UnreadableModel(
+                f"{folder} reads another latent from its sample than when it was stored (off by "
+                f"{off:.3f}): its regressor is not what it was.",
+                "Remove the model and import or train it again.",
+            )
     return worst
 
 
 @torch.inference_mode()
 def sample_of(generator: Generator) -> dict[str, Any]:
-    """A picture's averages over `SAMPLE_SIDE` x `SAMPLE_SIDE` fields, to verify a copy with."""
+    """A picture's averages over `SAMPLE_SIDE` x `SAMPLE_SIDE` fields, to verify a copy with.
+
+    Where there is a regressor, also the first numbers of the latent that it reads from the picture.
+    """
     z = generator.sample_z(1, SAMPLE_SEED)
     y = torch.zeros(1, dtype=torch.int64, device=z.device) if generator.num_classes else None
-    picture = generator.synthesize(z, y).float().cpu()
+    picture = generator.synthesize(z, y).float()
     side = min(SAMPLE_SIDE, generator.resolution)
-    fields = adaptive_avg_pool2d(picture, side)
-    return {"seed": SAMPLE_SEED, "averages": [round(float(v), 5) for v in fields.flatten()]}
+    fields = adaptive_avg_pool2d(picture.cpu(), side)
+    sample: dict[str, Any] = {"seed": SAMPLE_SEED, "averages": _rounded(fields)}
+    if generator.regressor is not None:
+        latent = generator.regressor(picture, torch.ones_like(picture[:, :1]))
+        sample["reading"] = _rounded(latent.flatten()[:READING_NUMBERS])
+    return sample
+
+
+def _rounded(values: Tensor) -> list[float]:
+    return [round(float(value), 5) for value in values.float().cpu().flatten()]
+
+
+def _distance(stored: Mapping[str, Any], now: Mapping[str, Any], name: str) -> float:
+    """The largest difference between two samples' numbers; nan where one is none."""
+    pairs = zip(stored[name], now[name], strict=True)
+    return max((abs(float(a) - b) for a, b in pairs), key=lambda off: (off != off, off))
 
 
 def fingerprint(generator: Generator) -> str:

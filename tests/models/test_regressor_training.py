@@ -267,8 +267,10 @@ def test_the_papers_regressors_are_what_settings_make_by_themselves() -> None:
 def test_the_expected_time_follows_the_work() -> None:
     generator = small_generator()
     plain = expected_seconds(QUICK, generator)
-    assert expected_seconds(replace(QUICK, iterations=60), generator) == pytest.approx(10 * plain)
-    assert expected_seconds(QUICK, generator, speed=2.0) == pytest.approx(plain / 2)
+    assert expected_seconds(replace(QUICK, iterations=60), generator) == pytest.approx(
+        10 * plain, rel=0.01
+    )
+    assert expected_seconds(QUICK, generator, speed=2.0) == pytest.approx(plain / 2, rel=0.01)
     work = training_operations(QUICK, generator)
     assert training_operations(replace(QUICK, width=8), generator) > 1.5 * work
     assert training_operations(replace(QUICK, perceptual_weight=0.0), generator) < work

@@ -9,6 +9,7 @@ import torch
 from tests.models.consingan_reference import reference_arrays
 
 from intarsia_models.single_image import critic, reference_step
+from intarsia_models.single_image.arithmetic import faster_arithmetic
 from intarsia_models.single_image.model import build_networks
 from intarsia_models.single_image.networks import Discriminator
 from intarsia_models.single_image.settings import task_settings
@@ -240,3 +241,80 @@ def test_a_raising_tick_stops_in_the_middle_of_an_iteration() -> None:
         training.tick = stop_there
         with pytest.raises(Stopped):
             training.iterate(1, noises, torch.rand(3))
+
+
+@pytest.mark.parametrize("batch_bytes", [0, 1 << 30], ids=["one_by_one", "batched"])
+def test_the_critics_gradients_in_bfloat16_point_the_same_way(
+    batch_bytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(critic, "LARGEST_BATCH_BYTES", batch_bytes)
+    discriminator = random_critic().float()
+    real, fake = (picture.float() for picture in random_pictures())
+    found = []
+    for arithmetic in (None, torch.bfloat16):
+        losses = critic.critic_gradients(
+            discriminator,
+            real,
+            fake,
+            torch.tensor(0.3),
+            penalty_weight=0.1,
+            tick=no_tick,
+            arithmetic=arithmetic,
+        )
+        gradients = [p.grad.clone() for p in discriminator.parameters() if p.grad is not None]
+        assert all(gradient.dtype == torch.float32 for gradient in gradients)
+        found.append((torch.stack([losses.real, losses.fake, losses.penalty]), gradients))
+    (losses, plain), (rough_losses, rough) = found
+    torch.testing.assert_close(rough_losses, losses, rtol=0.02, atol=2e-3)
+    one, other = (torch.cat([g.flatten() for g in gradients]) for gradients in (plain, rough))
+    assert torch.cosine_similarity(one, other, dim=0) > 0.999
+    scores = [
+        critic.score_gradient(discriminator, fake, tick=no_tick, arithmetic=arithmetic)[1]
+        for arithmetic in (None, torch.bfloat16)
+    ]
+    assert scores[1].dtype == torch.float32
+    assert torch.cosine_similarity(*(slope.flatten() for slope in scores), dim=0) > 0.99
+
+
+@pytest.mark.parametrize("task", ["generation", "harmonization"])
+def test_rough_arithmetic_hardly_changes_an_iteration(task: str) -> None:
+    settings = task_settings(task, channels=8, stages=3, iterations=10)
+    sizes, found = [(15, 18), (20, 24), (26, 32)], []
+    for arithmetic in (None, torch.bfloat16):
+        source = torch.Generator().manual_seed(0)
+        torch.manual_seed(0)
+        generator, discriminator = build_networks(settings, 3)
+        generator.noise_amplitudes = [1.0, 0.1, 0.1]
+        noises = [torch.randn(1, *s, generator=source) for s in generator.noise_shapes(sizes)]
+        training = StageTraining(
+            generator,
+            discriminator,
+            torch.rand(1, 3, 26, 32, generator=source) * 2 - 1,
+            noises,
+            sizes,
+            iterations=10,
+            train_depth=3,
+            tick=no_tick,
+            arithmetic=arithmetic,
+        )
+        losses = training.iterate(0, noises, torch.rand(3, generator=source)).read()
+        gradients = [p.grad.flatten() for p in generator.parameters() if p.grad is not None]
+        found.append((losses, torch.cat(gradients)))
+        assert all(p.dtype == torch.float32 for p in generator.parameters())
+        made = generator.eval().synthesize(noises, sizes)
+        assert made.dtype == torch.float32
+    (losses, gradient), (rough_losses, rough) = found
+    assert rough_losses == pytest.approx(losses, rel=0.02, abs=5e-3)
+    assert torch.cosine_similarity(gradient, rough, dim=0) > 0.98
+
+
+def test_rough_arithmetic_is_for_processors_that_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
+    for claim, expected in ((True, torch.bfloat16), (False, None)):
+        monkeypatch.setattr(
+            torch.cpu, "_is_avx512_bf16_supported", lambda c=claim: c, raising=False
+        )
+        assert faster_arithmetic("cpu") == expected
+    assert faster_arithmetic("cuda:0") is None
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
+    assert faster_arithmetic("cpu") is None

@@ -65,7 +65,8 @@ def test_other_activations_train(activation: str) -> None:
     assert torch.isfinite(model.reconstruct()).all()
 
 
-def test_training_learns_to_rebuild_the_picture() -> None:
+@pytest.mark.parametrize("arithmetic", [None, torch.bfloat16])
+def test_training_learns_to_rebuild_the_picture(arithmetic: torch.dtype | None) -> None:
     settings = small(iterations=40, channels=8, learning_rate=2e-3)
     losses: list[float] = []
 
@@ -73,7 +74,7 @@ def test_training_learns_to_rebuild_the_picture() -> None:
         if progress.losses is not None:
             losses.append(progress.losses["reconstruction"])
 
-    train(picture(), settings, on_progress=note)
+    train(picture(), settings, on_progress=note, arithmetic=arithmetic)
     assert losses[-1] < 0.3 * losses[0]
 
 
@@ -151,14 +152,20 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(tmp_path: Path) -> Non
     assert resumed.notes == notices
 
 
-@pytest.mark.parametrize("change", [{"seed": 2}, {"image": picture(9)}, {"iterations": 5}])
+@pytest.mark.parametrize(
+    "change",
+    [{"seed": 2}, {"image": picture(9)}, {"iterations": 5}, {"arithmetic": torch.bfloat16}],
+)
 def test_a_checkpoint_of_another_training_is_not_used(
     change: dict[str, Any], tmp_path: Path
 ) -> None:
     def run(stop: Callable[[TrainingProgress], None] | None, **change: Any) -> None:
         settings = small(iterations=change.get("iterations", 4))
         SingleImageTrainer(
-            change.get("image", picture()), settings, seed=change.get("seed", 1)
+            change.get("image", picture()),
+            settings,
+            seed=change.get("seed", 1),
+            arithmetic=change.get("arithmetic"),
         ).run(checkpoint_folder=tmp_path, checkpoint_every_s=0, on_progress=stop)
 
     with pytest.raises(Stopped):

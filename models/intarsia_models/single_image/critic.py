@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from intarsia_models.single_image.networks import CRITIC_MARGIN, Discriminator
@@ -53,6 +53,7 @@ def critic_gradients(
     *,
     penalty_weight: float,
     tick: Tick,
+    arithmetic: torch.dtype | None = None,
 ) -> CriticLosses:
     """Set the gradients of the critic's weights for one step.
 
@@ -63,28 +64,31 @@ def critic_gradients(
         epsilon: () in [0, 1]; the penalty is taken at ``epsilon * real + (1 - epsilon) * fake``.
         penalty_weight: Weight of the gradient penalty.
         tick: Called between the layers; may wait, or raise to stop.
+        arithmetic: What the convolutions are computed in; by default in the weights' own type.
+            The loss, the norm, the sums and the weights keep theirs.
 
     Returns:
         The three parts of the loss ``fake - real + penalty``.
     """
     between = torch.lerp(fake, real, epsilon.to(real.dtype))
-    pictures = _batches(discriminator, [real, fake, between])
-    layers = _Layers(discriminator, tick)
+    layers = _Layers(discriminator, tick, arithmetic)
+    pictures = _batches(discriminator, [real, fake, between], layers.dtype)
     forward = [layers.forward(picture) for picture in pictures]
-    scores = torch.cat([trace.scores for trace in forward])
+    scores = torch.cat([trace.scores for trace in forward]).to(real.dtype)
     pixels = scores[0].numel()
     slopes = scores.new_tensor([-1.0 / pixels, 1.0 / pixels, 1.0]).view(3, 1, 1, 1)
+    slopes = slopes.to(layers.dtype)
     ups = [part.expand(-1, 1, *scores.shape[-2:]) for part in _split_like(slopes, pictures)]
     deltas = [
         layers.backward(trace, up, to_input=index == len(forward) - 1)
         for index, (trace, up) in enumerate(zip(forward, ups, strict=True))
     ]
-    gradient = deltas[-1].input_gradient[-1:]
+    gradient = deltas[-1].input_gradient[-1:].to(real.dtype)
     norm = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
     penalty = penalty_weight * (norm - 1).square().mean()
     weight = (2 * penalty_weight / norm.numel()) * (norm - 1) / norm
     tangent = gradient * torch.where(norm > 0, weight, 0.0)
-    layers.replace_by_tangent(forward[-1], tangent)
+    layers.replace_by_tangent(forward[-1], tangent.to(layers.dtype))
     layers.set_weight_gradients(forward, deltas)
     means = scores.mean(dim=(1, 2, 3))
     return CriticLosses(real=means[0], fake=means[1], penalty=penalty)
@@ -92,7 +96,11 @@ def critic_gradients(
 
 @torch.no_grad()
 def score_gradient(
-    discriminator: Discriminator, picture: Tensor, *, tick: Tick
+    discriminator: Discriminator,
+    picture: Tensor,
+    *,
+    tick: Tick,
+    arithmetic: torch.dtype | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Mean score of a picture, and its gradient with respect to the picture.
 
@@ -100,14 +108,16 @@ def score_gradient(
         discriminator: With LeakyReLU; no gradient of its weights is made.
         picture: (1, 3, H, W) in [-1, 1].
         tick: Called between the layers.
+        arithmetic: See `critic_gradients`.
 
     Returns:
         () mean score and (1, 3, H, W) gradient.
     """
-    layers = _Layers(discriminator, tick)
-    trace = layers.forward(picture.contiguous(memory_format=torch.channels_last))
-    up = torch.full_like(trace.scores, 1.0 / trace.scores.numel())
-    return trace.scores.mean(), layers.backward(trace, up, to_input=True).input_gradient
+    layers = _Layers(discriminator, tick, arithmetic)
+    trace = layers.forward(_laid_out(picture, layers.dtype))
+    up = torch.full_like(trace.scores, 1.0)
+    gradient = layers.backward(trace, up, to_input=True).input_gradient
+    return trace.scores.mean(dtype=picture.dtype), gradient.to(picture.dtype) / up.numel()
 
 
 @dataclass
@@ -130,21 +140,22 @@ class _Deltas:
 class _Layers:
     """The critic's convolutions as plain weights."""
 
-    def __init__(self, discriminator: Discriminator, tick: Tick) -> None:
+    def __init__(
+        self, discriminator: Discriminator, tick: Tick, arithmetic: torch.dtype | None
+    ) -> None:
         self.convolutions = [*(block.conv for block in discriminator.blocks()), discriminator.tail]
-        self.weights = [
-            conv.weight.detach().contiguous(memory_format=torch.channels_last)
-            for conv in self.convolutions
-        ]
+        self.dtype = arithmetic or discriminator.tail.weight.dtype
+        self.weights = [_laid_out(conv.weight.detach(), self.dtype) for conv in self.convolutions]
+        self.biases = [_bias(conv).detach().to(self.dtype) for conv in self.convolutions]
         self.slope = discriminator.head.negative_slope
         self.tick = tick
 
     def forward(self, picture: Tensor) -> _Trace:
         inputs = [picture]
-        for conv, weight in zip(self.convolutions[:-1], self.weights[:-1], strict=True):
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             self.tick()
-            inputs.append(F.leaky_relu_(F.conv2d(inputs[-1], weight, conv.bias), self.slope))
-        scores = F.conv2d(inputs[-1], self.weights[-1], self.convolutions[-1].bias)
+            inputs.append(F.leaky_relu_(F.conv2d(inputs[-1], weight, bias), self.slope))
+        scores = F.conv2d(inputs[-1], self.weights[-1], self.biases[-1])
         return _Trace(inputs, scores)
 
     def backward(self, trace: _Trace, up: Tensor, *, to_input: bool) -> _Deltas:
@@ -174,25 +185,34 @@ class _Layers:
             ]
             total = _sum([_weight_gradient(x, up, self.weights[layer]) for x, up in pairs])
             conv.weight.grad = _laid_out_like(total, conv.weight)
-            ups = torch.cat([up.sum(dim=(2, 3)) for _, up in pairs])
-            assert conv.bias is not None
-            conv.bias.grad = ups[0] + ups[1]  # the penalty does not depend on the biases
+            bias = _bias(conv)
+            ups = torch.cat([up.sum(dim=(2, 3), dtype=bias.dtype) for _, up in pairs])
+            bias.grad = ups[0] + ups[1]  # the penalty does not depend on the biases
 
     def _through_activation(self, up: Tensor, activated: Tensor) -> Tensor:
         """In place: LeakyReLU keeps the sign, so its output tells its slope."""
         return _aten.leaky_relu_backward.grad_input(up, activated, self.slope, True, grad_input=up)
 
 
-def _batches(discriminator: Discriminator, pictures: list[Tensor]) -> list[Tensor]:
+def _batches(
+    discriminator: Discriminator, pictures: list[Tensor], dtype: torch.dtype
+) -> list[Tensor]:
     """One batch, or one picture each where the activations would be large."""
     height, width = pictures[0].shape[-2:]
     channels = discriminator.head.conv.out_channels
-    size = (
-        channels * (height - CRITIC_MARGIN) * (width - CRITIC_MARGIN) * pictures[0].element_size()
-    )
+    size = channels * (height - CRITIC_MARGIN) * (width - CRITIC_MARGIN) * dtype.itemsize
     whole = not pictures[0].is_cuda and size * len(pictures) > LARGEST_BATCH_BYTES
     batches = pictures if whole else [torch.cat(pictures)]
-    return [batch.contiguous(memory_format=torch.channels_last) for batch in batches]
+    return [_laid_out(batch, dtype) for batch in batches]
+
+
+def _laid_out(tensor: Tensor, dtype: torch.dtype) -> Tensor:
+    return tensor.to(dtype).contiguous(memory_format=torch.channels_last)
+
+
+def _bias(conv: nn.Conv2d) -> Tensor:
+    assert conv.bias is not None
+    return conv.bias
 
 
 def _split_like(values: Tensor, batches: list[Tensor]) -> list[Tensor]:
@@ -208,7 +228,7 @@ def _with_last(batch: Tensor, last: Tensor) -> Tensor:
 
 def _laid_out_like(gradient: Tensor, weight: Tensor) -> Tensor:
     """Fused optimizers read a weight and its gradient in step, so their strides must agree."""
-    if gradient.stride() == weight.stride():
+    if gradient.stride() == weight.stride() and gradient.dtype == weight.dtype:
         return gradient
     return torch.empty_like(weight).copy_(gradient)
 

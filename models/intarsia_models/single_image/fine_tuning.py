@@ -6,6 +6,7 @@ from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from intarsia_models.resampling import resize_tensor
@@ -21,6 +22,7 @@ def fine_tune(
     *,
     iterations: int | None = None,
     seed: int = 0,
+    arithmetic: torch.dtype | None = None,
     on_progress: OnProgress | None = None,
     tick: Tick | None = None,
     checkpoint_folder: Path | None = None,
@@ -34,6 +36,7 @@ def fine_tune(
             moved in it.
         iterations: How many; by default ``model.settings.fine_tune_iterations`` (500 in the paper).
         seed: Of all randomness.
+        arithmetic: See `training.train`.
         on_progress: See `training.train`.
         tick: See `training.train`.
         checkpoint_folder: See `training.train`.
@@ -57,7 +60,7 @@ def fine_tune(
     check_picture(naive)
     if count == 0:
         return deepcopy(model)
-    tuner = FineTuner(model, naive, iterations=count, seed=seed)
+    tuner = FineTuner(model, naive, iterations=count, seed=seed, arithmetic=arithmetic)
     return tuner.run(
         on_progress=on_progress, tick=tick, checkpoint_folder=checkpoint_folder, on_notice=on_notice
     )
@@ -66,11 +69,21 @@ def fine_tune(
 class FineTuner(Trainer):
     """The loop of `fine_tune`."""
 
-    def __init__(self, model: TrainedModel, naive: Tensor, *, iterations: int, seed: int) -> None:
+    def __init__(
+        self,
+        model: TrainedModel,
+        naive: Tensor,
+        *,
+        iterations: int,
+        seed: int,
+        arithmetic: torch.dtype | None = None,
+    ) -> None:
         """Prepare; ``model`` is copied."""
         copy = deepcopy(model)
         copy.seed = seed
-        super().__init__(copy, iterations=iterations, train_depth=1, kind="fine-tuning")
+        super().__init__(
+            copy, iterations=iterations, train_depth=1, kind="fine-tuning", arithmetic=arithmetic
+        )
         self.first_stage = self.last_stage
         self.naive_hash = image_hash(naive)
         self.start_hash = _weights_hash(copy)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from intarsia_models.single_image.pyramid import Size
 from intarsia_models.single_image.settings import Activation, TaskSettings
+from intarsia_models.single_image.upsampling import upsampled
 
 BLOCKS = 3
 """Convolutions of a stage."""
@@ -82,11 +83,16 @@ class Stage(nn.Module):
             assert isinstance(block, ConvBlock)
             yield block
 
-    def forward(self, x: Tensor, batch_statistics: bool) -> Tensor:
-        """(B, C, H, W) -> (B, C, H-6, W-6)."""
-        for block in self.blocks():
-            x = block(x, batch_statistics)
-        return x
+    def forward(
+        self, x: Tensor, batch_statistics: bool, arithmetic: torch.dtype | None = None
+    ) -> Tensor:
+        """(B, C, H, W) -> (B, C, H-6, W-6), the convolutions computed in ``arithmetic``; what comes
+        out is of the type of what goes in."""
+        like, kind = x.dtype, x.device.type
+        with torch.autocast(kind, arithmetic, enabled=arithmetic is not None):
+            for block in self.blocks():
+                x = block(x, batch_statistics)
+        return x.to(like)
 
 
 class SingleImageGenerator(nn.Module):
@@ -111,6 +117,9 @@ class SingleImageGenerator(nn.Module):
         self.noise_amplitudes: list[float] = [1.0]
         """Standard deviation of the noise of every stage; that of stage 0 is not used (always
         1)."""
+        self.arithmetic: torch.dtype | None = None
+        """What the stages' convolutions are computed in while training; None: in the weights' own
+        type. Head, tail, resizing and the sums between the stages keep theirs."""
 
     @property
     def stages(self) -> int:
@@ -146,13 +155,14 @@ class SingleImageGenerator(nn.Module):
         self, features: Tensor, n: int, z: Tensor, size: Size, *, batch_statistics: bool = False
     ) -> Tensor:
         """Stage n >= 1: features of any size -> (B, C, *size)."""
-        up = _upsampled(features, size)
+        up = upsampled(features, size)
         amplitude = self.noise_amplitudes[n]
         if self.settings.border == "noise":
-            wide = _upsampled(features, (size[0] + 2 * MARGIN, size[1] + 2 * MARGIN))
-            return up + self.body[n](torch.add(wide, z, alpha=amplitude), batch_statistics)
+            wide = upsampled(features, (size[0] + 2 * MARGIN, size[1] + 2 * MARGIN))
+            noisy = torch.add(wide, z, alpha=amplitude)
+            return up + self.body[n](noisy, batch_statistics, self._arithmetic())
         noisy = F.pad(torch.add(up, z, alpha=amplitude), (MARGIN,) * 4)
-        return up + self.body[n](noisy, batch_statistics)
+        return up + self.body[n](noisy, batch_statistics, self._arithmetic())
 
     def to_image(self, features: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, 3, h, w) in (-1, 1)."""
@@ -244,11 +254,14 @@ class SingleImageGenerator(nn.Module):
 
     def _first_stage(self, x: Tensor, batch_statistics: bool) -> Tensor:
         if self.settings.border == "noise":
-            x = _upsampled(x, (x.shape[-2] + 2, x.shape[-1] + 2))
+            x = upsampled(x, (x.shape[-2] + 2, x.shape[-1] + 2))
             x = F.pad(x, (MARGIN - 1,) * 4)
         else:
             x = F.pad(x, (MARGIN,) * 4)
-        return self.body[0](x, batch_statistics)
+        return self.body[0](x, batch_statistics, self._arithmetic())
+
+    def _arithmetic(self) -> torch.dtype | None:
+        return self.arithmetic if self.training else None
 
     def _check(self, noises: Sequence[Tensor], sizes: Sequence[Size]) -> None:
         if not 1 <= len(noises) <= self.stages or len(noises) != len(sizes):
@@ -304,9 +317,3 @@ def initialize(module: nn.Module, generator: torch.Generator) -> None:
             elif isinstance(part, nn.BatchNorm2d):
                 part.weight.normal_(1.0, 0.02, generator=generator)
                 part.bias.zero_()
-
-
-def _upsampled(x: Tensor, size: Size) -> Tensor:
-    if x.shape[-2:] == size:
-        return x
-    return F.interpolate(x, size=size, mode="bicubic", align_corners=True)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -51,6 +52,7 @@ class StageTraining:
         train_depth: int,
         tick: Callable[[], None],
         rate: float = 1.0,
+        arithmetic: torch.dtype | None = None,
         plain: bool = False,
     ) -> None:
         """Prepare the optimizers.
@@ -65,17 +67,28 @@ class StageTraining:
             train_depth: How many of the newest stages learn.
             tick: Called many times per iteration; may wait, or raise to stop.
             rate: Factor of all learning rates.
+            arithmetic: What convolutions are computed in; by default in the weights' own type.
+                Weights, losses and pictures keep theirs.
             plain: Use automatic differentiation also where the closed form applies.
         """
         self.generator = generator.to(memory_format=torch.channels_last).train()
+        generator.arithmetic = arithmetic
         self.discriminator = discriminator.to(memory_format=torch.channels_last)
         self.real = real.contiguous(memory_format=torch.channels_last)
         self.fixed_noises = list(fixed_noises)
         self.sizes = list(sizes)[: generator.stages]
         self.iterations = iterations
         self.tick = tick
-        self.steps = (
-            critic if critic.has_closed_form(discriminator) and not plain else reference_step
+        closed = critic.has_closed_form(discriminator) and not plain
+        self.critic_gradients: Callable[..., critic.CriticLosses] = (
+            partial(critic.critic_gradients, arithmetic=arithmetic)
+            if closed
+            else reference_step.critic_gradients
+        )
+        self.score_gradient: Callable[..., tuple[Tensor, Tensor]] = (
+            partial(critic.score_gradient, arithmetic=arithmetic)
+            if closed
+            else reference_step.score_gradient
         )
         self.first_trained = max(0, generator.stages - train_depth)
         self._frozen_reconstruction: Tensor | None = None
@@ -107,7 +120,7 @@ class StageTraining:
             real, weight = self.real, settings.penalty_weight
             losses = None
             for epsilon in epsilons.unbind():
-                losses = self.steps.critic_gradients(
+                losses = self.critic_gradients(
                     self.discriminator,
                     real,
                     fake.detach(),
@@ -117,9 +130,7 @@ class StageTraining:
                 )
                 self.discriminator_optimizer.step()
             assert losses is not None
-            score, slope = self.steps.score_gradient(
-                self.discriminator, fake.detach(), tick=self.tick
-            )
+            score, slope = self.score_gradient(self.discriminator, fake.detach(), tick=self.tick)
             error = self._backward(fake, slope, settings)
             for _ in range(settings.generator_steps):
                 self.generator_optimizer.step()

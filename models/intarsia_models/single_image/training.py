@@ -33,6 +33,7 @@ def train(
     *,
     seed: int = 0,
     device: str | torch.device = "cpu",
+    arithmetic: torch.dtype | None = None,
     on_progress: OnProgress | None = None,
     tick: Tick | None = None,
     checkpoint_folder: Path | None = None,
@@ -45,6 +46,9 @@ def train(
         settings: See `settings.task_settings` and `settings.harmonization_settings`.
         seed: Of all randomness; the result is the same for the same seed on the same device.
         device: "cpu", "cuda", ...
+        arithmetic: What convolutions are computed in while training, for example what
+            `arithmetic.faster_arithmetic` tells; by default single precision. Weights, losses
+            and pictures are in single precision always.
         on_progress: Called after every iteration.
         tick: Called at least every 100 ms or so of work; may wait (pause), or raise to stop. A
             stopped training can be taken up again from its checkpoints.
@@ -62,7 +66,7 @@ def train(
         TrainingDiverged: The losses are no longer finite numbers.
         OSError: A checkpoint could not be written.
     """
-    trainer = SingleImageTrainer(image, settings, seed=seed, device=device)
+    trainer = SingleImageTrainer(image, settings, seed=seed, device=device, arithmetic=arithmetic)
     return trainer.run(
         on_progress=on_progress, tick=tick, checkpoint_folder=checkpoint_folder, on_notice=on_notice
     )
@@ -79,6 +83,7 @@ class SingleImageTrainer(Trainer):
         seed: int = 0,
         device: str | torch.device = "cpu",
         dtype: torch.dtype = torch.float32,
+        arithmetic: torch.dtype | None = None,
     ) -> None:
         """Prepare a training; see `train` for the arguments and errors."""
         check_picture(image)
@@ -106,7 +111,11 @@ class SingleImageTrainer(Trainer):
             training_seconds=0.0,
         )
         super().__init__(
-            model, iterations=settings.iterations, train_depth=settings.train_depth, kind="training"
+            model,
+            iterations=settings.iterations,
+            train_depth=settings.train_depth,
+            kind="training",
+            arithmetic=arithmetic,
         )
 
     def adversarial_picture(self) -> Tensor:

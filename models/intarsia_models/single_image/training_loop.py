@@ -64,7 +64,13 @@ class Trainer:
     """The loop that trainings from scratch and fine-tunings share."""
 
     def __init__(
-        self, model: TrainedModel, *, iterations: int, train_depth: int, kind: str
+        self,
+        model: TrainedModel,
+        *,
+        iterations: int,
+        train_depth: int,
+        kind: str,
+        arithmetic: torch.dtype | None = None,
     ) -> None:
         """Prepare a loop over stages.
 
@@ -73,11 +79,13 @@ class Trainer:
             iterations: Per stage.
             train_depth: How many of the newest stages learn.
             kind: Tells checkpoints of different loops apart.
+            arithmetic: See `stage_training.StageTraining`.
         """
         self.model = model
         self.iterations = iterations
         self.train_depth = train_depth
         self.kind = kind
+        self.arithmetic = arithmetic
         self.first_stage = 0
         self.last_stage = len(model.sizes) - 1
         self.stage = 0
@@ -114,6 +122,7 @@ class Trainer:
             "iterations": self.iterations,
             "device": model.device.type,
             "dtype": str(model.real.dtype),
+            **({} if self.arithmetic is None else {"arithmetic": str(self.arithmetic)}),
         }
 
     def run(
@@ -214,6 +223,7 @@ class Trainer:
             iterations=self.iterations,
             train_depth=self.train_depth,
             rate=RATE_PER_TRY**self.tries,
+            arithmetic=self.arithmetic,
             tick=lambda: self._tick(),
         )
 

@@ -12,7 +12,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from intarsia_client.schema import Choice, ClassBinding, Input, Operation, Parameter, Toggle
+from intarsia_client.schema import (
+    Choice,
+    ClassBinding,
+    Folder,
+    Input,
+    Operation,
+    Parameter,
+    Toggle,
+)
 from intarsia_daemon.cli.operations import allowed, written
 from intarsia_daemon.cli.train import TRAINING
 from intarsia_daemon.model_store import ModelStore
@@ -76,8 +84,8 @@ def _section(operation: Operation) -> str:
     if operation.trains:
         lines += [
             "",
-            "It may train a model first: that is said beforehand, can be paused, and goes on after "
-            "a restart.",
+            "It may work long: that is said beforehand, can be paused, and goes on after a "
+            "restart.",
         ]
     if operation.live:
         lines += [
@@ -105,9 +113,11 @@ def _examples(operation: Operation) -> list[str]:
     """How it is called; an operation that names several areas is shown with two."""
     words = ["intarsia run", operation.id]
     words += [f"--input {i.name}={_example(i)}" for i in operation.inputs if i.required]
+    folders = [p for p in operation.parameters if isinstance(p, Folder) and p.required]
     if operation.id.startswith(TRAINING):
         words = ["intarsia train", operation.id[len(TRAINING) :].replace("_", "-")]
-        return [" ".join([*words, "--data FOLDER"])]
+        return [" ".join([*words, *(["--data FOLDER"] if folders else [])])]
+    words += [f"--set {folder.name}=FOLDER" for folder in folders]
     examples = [" ".join([*words, "--out result.png"])]
     for binding in (p for p in operation.parameters if isinstance(p, ClassBinding)):
         named = [f"--input {binding.input}:{name}={name}.png" for name in ("blue", "green")]

@@ -171,6 +171,8 @@ class Folder:
     help: str
     default: str = ""
     """Empty: none."""
+    required: bool = False
+    """Whether the operation refuses to run without one: a front end can say so beforehand."""
     recompute: bool = True
     advanced: bool = False
     kind: str = field(default="folder", init=False)

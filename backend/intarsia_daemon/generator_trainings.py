@@ -1,4 +1,4 @@
-"""What the three trainings of generators share: parameters, progress, the model that comes out."""
+"""What the trainings of generators share: parameters, progress, the model that comes out."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ from intarsia_models.gan_training import (
 )
 from intarsia_models.generators.generator import Generator
 from intarsia_models.generators.loading import load_generator, save_generator
+from intarsia_models.latent_composition.training_settings import RegressorTraining
 
 SPEED = "gan_training"
 """Under which the machine learns how fast it trains generators."""
@@ -48,6 +49,7 @@ PICTURES = Folder(
     "Pictures",
     "A folder (or .zip) with a folder of pictures for each class; the folders' names are the "
     "classes. Pictures without such folders: a model without classes.",
+    required=True,
 )
 TITLE = Text("title", "Name", "What the model is called; empty: the folder's name.", max_length=100)
 QUALITY = Choice(
@@ -263,27 +265,45 @@ def trained_network(
     model_id: str,
     pictures: str,
     title: str,
-    settings: EncoderTraining | AuxiliaryTraining,
+    settings: EncoderTraining | AuxiliaryTraining | RegressorTraining,
     train: Callable[..., TrainedNetwork],
     report: str,
+    plain_s: float | None = None,
 ) -> Outcome:
     """Train a network for a generator and store both as a new model.
+
+    Args:
+        context: The running operation's.
+        operation: Its id.
+        stage: What the artist reads meanwhile.
+        model_id: The generator's; empty: the best there is.
+        pictures: A folder; empty: none, where the network learns from generated pictures alone.
+        title: The new model's; empty: the old one's.
+        settings: Of the training.
+        train: ``train(generator, data, settings, *, on_progress, **Training.arguments)``.
+        report: A folder for curves and samples; empty: none.
+        plain_s: Seconds it takes on a machine of speed 1; None: by `network_estimate`'s rule.
 
     Raises:
         InvalidRequest: There is no such model, or no such folder.
         ModelsError: The model lacks a network that this training needs, or the pictures do not fit.
     """
-    place = pictures_place(pictures)
+    needs_pictures = not isinstance(settings, RegressorTraining)
+    place = pictures_place(pictures) if pictures or needs_pictures else None
     base, card = base_model(context, model_id)
-    plain = _network_seconds(card, settings, context.device)
+    plain = plain_s
+    if plain is None:
+        plain = _network_seconds(card, settings, context.device)
     context.require_training(plain / context.machine.factor(SPEED))
     with context.phase("read"):
         context.progress("Reading the pictures", 0, 1)
         generator = own_copy(context, base)
-        data = read_pictures(
-            place, stored_size(generator.resolution, settings.crop), tick=context.tick
-        )
-    described = {"network": operation, "pictures": data.fingerprint(), **settings.to_card()}
+        data = None
+        if place is not None:
+            size = stored_size(generator.resolution, settings.crop)
+            data = read_pictures(place, size, tick=context.tick)
+    mark = "" if data is None else data.fingerprint()
+    described = {"network": operation, "pictures": mark, **settings.to_card()}
     wanted = training_hash(described, context.seed)
     known = known_result(context, card.hash, card.family, wanted)
     if known is not None:
@@ -351,9 +371,7 @@ def _stored_thumbnail(context: Context, model_id: str) -> Layer | None:
         return None
 
 
-def _network_seconds(
-    card: Card | None, settings: EncoderTraining | AuxiliaryTraining, device: str
-) -> float:
+def _network_seconds(card: Card | None, settings: Any, device: str) -> float:
     """On a machine of speed 1; without a card for a small model."""
     resolution = card.resolution if card is not None else 64
     standard = max(32, min(256, 1 << max(0, resolution - 1).bit_length()))

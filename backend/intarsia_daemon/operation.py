@@ -77,7 +77,7 @@ def operation(
                 raise TypeError(f"{name}: {item.name} has the role {item.role!r}, not of {ROLES}.")
         _check_references(name, inputs, parameters)
         if live and trains:
-            raise TypeError(f"{name}: what may train a model first cannot be shown live.")
+            raise TypeError(f"{name}: what may work long cannot be shown live.")
         summary = (inspect.getdoc(function) or "").split("\n", 1)[0]
         if not summary:
             raise TypeError(f"{name}: artists read its docstring's first line; it has none.")

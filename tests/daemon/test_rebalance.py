@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -260,7 +261,10 @@ def test_it_runs_in_the_training_lane_with_its_estimate(
     found = find_operation("rebalance")
     assert found.declaration.trains and found.estimate is not None
     context = direct_context(home)
-    settings = {"pictures": str(folder), "results": str(tmp_path / "results")}
+    settings: dict[str, Any] = {
+        "pictures": str(folder),
+        "results": str(tmp_path / "results"),
+    }
     told = found.estimate(found.declaration.check([], settings), {}, context)
     assert told.seconds > 1 and f"{COUNT} pictures" in told.text
     with pytest.raises(TrainingRequired):

@@ -23,9 +23,7 @@ def operations(name: str | None, as_json: bool) -> None:
         click.echo(f"{operation.title} ({operation.id}, version {operation.version})")
         click.echo(operation.summary)
         if operation.trains:
-            click.echo(
-                "It may train a model first; that can be paused and goes on after a restart."
-            )
+            click.echo("It may work long, and then can be paused and goes on after a restart.")
         if operation.live:
             click.echo(
                 "It is quick enough to follow the artist's hand: an editor can show it live."

@@ -101,7 +101,7 @@ def _option(parameter: Parameter, *, is_data: bool) -> click.Option:
     return click.Option(
         [parameter.name, *dict.fromkeys([DATA, flag] if is_data else [flag])],
         metavar="CHOICE" if isinstance(parameter, Choice) else parameter.kind.upper(),
-        required=is_data and not usual,
+        required=isinstance(parameter, Folder) and parameter.required,
         help="; ".join(told) + ".",
     )
 

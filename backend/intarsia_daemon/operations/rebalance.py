@@ -66,11 +66,12 @@ def estimate(
         ),
     ),
     parameters=(
-        Folder("pictures", "Pictures", "The folder whose pictures are rebalanced."),
+        Folder("pictures", "Pictures", "The folder whose pictures are rebalanced.", required=True),
         Folder(
             "results",
             "Results",
             "Where the new pictures and the tables go; files that are there are never overwritten.",
+            required=True,
         ),
         shared.model_parameter("regressor"),
         Text(

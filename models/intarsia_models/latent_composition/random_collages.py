@@ -8,7 +8,7 @@ from a salient subject over another whole picture, or from rectangles.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -26,6 +26,15 @@ LEAST_AREA = 0.02
 TRIES = 20
 
 
+class DrawnPart(NamedTuple):
+    """A part of one of the pictures."""
+
+    picture: int
+    """Its number, from 0."""
+    area: Tensor
+    """(1, 1, R, R) in [0, 1]."""
+
+
 def random_pieces(
     pictures: Tensor,
     number: int,
@@ -34,7 +43,20 @@ def random_pieces(
     areas: Mapping[str, Tensor] | None = None,
     count: int = RECTANGLES,
 ) -> list[Piece]:
-    """The pieces of collage ``number``, back to front; the same for a number every time.
+    """The pieces of collage ``number``, back to front; arguments as `random_parts`."""
+    drawn = random_parts(pictures, number, parts=parts, areas=areas, count=count)
+    return [Piece(pictures[part.picture][None], part.area.to(pictures)) for part in drawn]
+
+
+def random_parts(
+    pictures: Tensor,
+    number: int,
+    *,
+    parts: Parts = "rectangles",
+    areas: Mapping[str, Tensor] | None = None,
+    count: int = RECTANGLES,
+) -> list[DrawnPart]:
+    """What collage ``number`` takes, back to front; the same for a number every time.
 
     Args:
         pictures: (N, 3, R, R) in [-1, 1], at least two.
@@ -60,7 +82,7 @@ def random_pieces(
     return [_part(pictures, name, area, source) for name, area in areas.items()]
 
 
-def _rectangles(pictures: Tensor, source: np.random.RandomState, count: int) -> list[Piece]:
+def _rectangles(pictures: Tensor, source: np.random.RandomState, count: int) -> list[DrawnPart]:
     """Rectangles that start in different corners, so that they lie beside each other rather than
     over each other."""
     if count < 1:
@@ -80,21 +102,20 @@ def _rectangles(pictures: Tensor, source: np.random.RandomState, count: int) -> 
             left = size - width - left
         alpha = pictures.new_zeros(1, 1, size, size)
         alpha[:, :, max(top, 0) : top + height, max(left, 0) : left + width] = 1
-        found.append(Piece(pictures[index][None], alpha))
+        found.append(DrawnPart(int(index), alpha))
     return found
 
 
-def _subject_over(pictures: Tensor, source: np.random.RandomState) -> list[Piece]:
+def _subject_over(pictures: Tensor, source: np.random.RandomState) -> list[DrawnPart]:
     for _ in range(TRIES):
         behind, front = source.choice(len(pictures), 2, replace=False)
         area = salient_area(pictures[front][None])
         if float(area.mean()) >= LEAST_AREA:
-            below, above = pictures[behind][None], pictures[front][None]
-            return [Piece(below, torch.ones_like(area)), Piece(above, area)]
+            return [DrawnPart(int(behind), torch.ones_like(area)), DrawnPart(int(front), area)]
     raise ValueError("No picture with a subject that stands out was found; take rectangles.")
 
 
-def _part(pictures: Tensor, name: str, areas: Tensor, source: np.random.RandomState) -> Piece:
+def _part(pictures: Tensor, name: str, areas: Tensor, source: np.random.RandomState) -> DrawnPart:
     wanted = (len(pictures), 1, *pictures.shape[2:])
     if tuple(areas.shape) != wanted:
         raise ValueError(f"The areas of {name!r} must be {wanted}, got {tuple(areas.shape)}.")
@@ -102,8 +123,8 @@ def _part(pictures: Tensor, name: str, areas: Tensor, source: np.random.RandomSt
     for _ in range(TRIES):
         index = int(source.randint(len(pictures)))
         if float(sizes[index]) >= LEAST_AREA:
-            return Piece(pictures[index][None], areas[index][None].to(pictures))
+            return DrawnPart(index, areas[index][None])
     index = int(sizes.argmax())
     if not float(sizes[index]) > 0:
         raise ValueError(f"No picture shows the part {name!r}.")
-    return Piece(pictures[index][None], areas[index][None].to(pictures))
+    return DrawnPart(index, areas[index][None])

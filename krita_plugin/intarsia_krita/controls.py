@@ -21,7 +21,9 @@ from intarsia_krita.pieces import WheelGuard, small_label
 from intarsia_krita.qt import Qt, QtWidgets
 from intarsia_krita.stock import Stock
 
-_NUMBER_WIDTH = 78
+_NUMBER_WIDTH, _LONG_NUMBER_WIDTH = 78, 112
+_DIGITS = 5
+"""Of the largest whole number that fits into the narrow field."""
 _LONG_OPTION = 13
 """Letters from which a list stands under its label instead of beside it."""
 
@@ -42,7 +44,8 @@ class NumberControl(Control):
         self._spin.setSuffix(" " + parameter.unit if parameter.unit else "")
         self._spin.setKeyboardTracking(False)
         self._spin.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self._spin.setFixedWidth(_NUMBER_WIDTH if not whole else 112)
+        digits = len(str(parameter.maximum)) if whole else 0
+        self._spin.setFixedWidth(_LONG_NUMBER_WIDTH if digits > _DIGITS else _NUMBER_WIDTH)
         self._slider = None if whole else self._prepare(QtWidgets.QSlider(), self._slider_name())
         head = QtWidgets.QHBoxLayout()
         head.setContentsMargins(0, 0, 0, 0)

@@ -151,7 +151,8 @@ class IntarsiaDocker(DockWidget):
         document = Krita.instance().activeDocument()
         self.chooser.show(document, self._active_id())
         try:
-            self.panel.show_reads(self.chooser.look(document).sentence(), True)
+            sentence, missing = self.chooser.look(document).sentence(), self.panel.form.missing()
+            self.panel.show_reads(missing or sentence, not missing)
         except InvalidRequest as error:
             self.panel.show_reads(f"{error.what} {error.remedy}", False)
         self._draw()
@@ -175,7 +176,8 @@ class IntarsiaDocker(DockWidget):
 
     def _setting_changed(self, name: str) -> None:
         self._settle.start()
-        if self.chooser.keep_binding(Krita.instance().activeDocument(), name):
+        kept = self.chooser.keep_binding(Krita.instance().activeDocument(), name)
+        if kept or self.panel.form.must_have(name):
             self.refresh()
         self._follow_live(name)
 

@@ -68,6 +68,18 @@ class Form(QtWidgets.QWidget):
         """The seed."""
         return self._seed.value() if self._seed is not None else 0
 
+    def missing(self) -> str:
+        """What must be chosen before a run, as a sentence; empty where nothing is missing."""
+        for name, control in self._controls.items():
+            if self.must_have(name) and not control.value():
+                return tr("Choose first: %s.", control.parameter.label)
+        return ""
+
+    def must_have(self, name: str) -> bool:
+        """Whether there is no run while a parameter is empty."""
+        control = self._controls.get(name)
+        return control is not None and bool(getattr(control.parameter, "required", False))
+
     def choose(self, operation: str) -> bool:
         """Show an operation; False if there is none of that id."""
         index = self._combo.findData(operation)

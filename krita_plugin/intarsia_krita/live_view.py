@@ -14,6 +14,8 @@ class LiveView(QtWidgets.QWidget):
     """A switch, a preview as wide as the panel, and a line that says how it is."""
 
     switched = QtCore.pyqtSignal(bool)
+    appeared = QtCore.pyqtSignal()
+    """The first preview is there."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,9 +64,11 @@ class LiveView(QtWidgets.QWidget):
 
     def show_layer(self, layer: ResultLayer) -> None:
         """Show a result, as wide as the panel."""
-        self._layer = layer
+        fresh, self._layer = self._layer is None, layer
         self._draw()
         self._picture.show()
+        if fresh:
+            self.appeared.emit()
 
     def resizeEvent(self, event: Any) -> None:
         """The panel's width changed."""

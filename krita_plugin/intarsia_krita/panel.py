@@ -71,6 +71,7 @@ class Panel(QtWidgets.QWidget):
         self._scroll_soon.setInterval(50)
         self._scroll_soon.timeout.connect(self._scroll_to_news)
         self._follow_until = 0.0
+        self.live.appeared.connect(lambda: self._follow(self.live))
         self._build()
         self._make_shortcuts()
 
@@ -189,9 +190,13 @@ class Panel(QtWidgets.QWidget):
         ]
         self._news = news
         if fresh:
-            self._to_show = fresh[-1]
-            self._follow_until = time.monotonic() + _FOLLOW_S
-            self._scroll_soon.start()
+            self._follow(fresh[-1])
+
+    def _follow(self, view: Any) -> None:
+        """Keep a part of the panel in sight while it gets its size."""
+        self._to_show = view
+        self._follow_until = time.monotonic() + _FOLLOW_S
+        self._scroll_soon.start()
 
     def _follow_news(self) -> None:
         """Sentences that wrap get their heights only after the first drawing."""
@@ -199,7 +204,8 @@ class Panel(QtWidgets.QWidget):
             self._scroll_soon.start()
 
     def _scroll_to_news(self) -> None:
-        self._scroll.ensureWidgetVisible(self._to_show, 0, 8)
+        margin = 48 if self._to_show is self.live else 8  # with the button below it
+        self._scroll.ensureWidgetVisible(self._to_show, 0, margin)
 
     def show_reads(self, text: str, able: bool) -> None:
         """The line that says what a run would read, or why it cannot."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from qt_binding import QtWidgets
@@ -67,6 +68,9 @@ LEARN = Operation(
     (),
     (Folder("folder", "Folder of pictures", "One folder in it for each class."),),
     trains=True,
+)
+TEACH = replace(
+    LEARN, id="teach", parameters=(Folder("folder", "Folder", "Of pictures.", required=True),)
 )
 
 

@@ -28,19 +28,22 @@ def document() -> Iterator[krita.Document]:
 
 @pytest.fixture
 def docker(document: krita.Document, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
-    """The docker, 240 pixels wide, with three operations more than the release has."""
+    """The docker, 240 pixels wide, with four operations more than the release has."""
     import krita_panel
     from qt_binding import application
 
     monkeypatch.setenv("INTARSIA_HOME", str(tmp_path))
     from intarsia_krita import docker as module
 
-    extra = {one.id: one for one in (krita_panel.CHANGE, krita_panel.LEARN, JOIN)}
+    extra = {
+        one.id: one for one in (krita_panel.CHANGE, krita_panel.LEARN, krita_panel.TEACH, JOIN)
+    }
     operations = {**catalog.operations(), **extra}
     monkeypatch.setattr(catalog, "operations", lambda: operations)
     monkeypatch.setattr(catalog, "packs", lambda: krita_panel.PACKS, raising=False)
     monkeypatch.setattr(module, "Jobs", krita_panel.RecordedJobs)
     made = module.IntarsiaDocker()
+    made.panel.form.choose("blend")
     made.resize(240, 700)
     made.show()
     application.processEvents()

@@ -106,6 +106,7 @@ def test_the_classes_are_those_of_the_chosen_model(changing: Any) -> None:
 
 
 def test_the_engine_says_which_classes_the_best_model_has(changing: Any) -> None:
+    send(changing, "models", value=[])  # the engine is there
     assert ("",) in changing.jobs.named("ask_classes")
     send(changing, "classes", value=("", ["wolf"]))
     texts = [text for text, _ in entries(part(changing, "control_class_name"))]
@@ -400,3 +401,12 @@ def test_a_result_that_was_painted_on_says_why_amount_does_nothing(
     part(changing, "intarsia_amount").setValue(0)
     assert "changed by hand" in part(changing, "intarsia_notes").text()
     assert shown(document) == 0 and document.topLevelNodes()[-1].pixels[(2, 1)] == krita.GREEN
+
+
+def test_without_a_folder_that_is_needed_there_is_no_run(docker: Any) -> None:
+    docker.panel.form.choose("teach")
+    docker.refresh()
+    button, line = part(docker, "intarsia_run"), part(docker, "intarsia_reads")
+    assert not button.isEnabled() and line.text() == "Choose first: Folder."
+    part(docker, "control_folder").setText("/pictures")
+    assert button.isEnabled() and line.text() == "Reads: nothing from the picture"

@@ -267,3 +267,12 @@ def test_without_pieces_it_stays_off_and_says_why(docker: Any, made: krita.Docum
 def test_it_fits_into_240_pixels(live: Any) -> None:
     answer(live, sent(live)[0])
     assert JOIN.live and live.panel.inside.minimumSizeHint().width() <= 240
+
+
+def test_the_first_preview_and_the_button_below_it_are_scrolled_to(live: Any) -> None:
+    live.resize(240, 420)
+    events()
+    answer(live, sent(live)[0])
+    button = part(live, "intarsia_run")
+    wait_until(lambda: button.visibleRegion().boundingRect().height() == button.height())
+    assert not part(live, "intarsia_live_picture").visibleRegion().isEmpty()

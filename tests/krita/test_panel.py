@@ -49,7 +49,7 @@ def test_nothing_is_wider_than_240_pixels(docker: Any) -> None:
         )
         docker.refresh()
         QtWidgets.QApplication.processEvents()
-        assert docker.panel.inside.minimumSizeHint().width() <= 240
+        assert docker.panel.inside.minimumSizeHint().width() <= 240, operation
 
 
 def test_the_wheel_changes_nothing_without_the_focus(docker: Any) -> None:

@@ -65,17 +65,19 @@ def add_arguments(procedure: Any, operation: Operation) -> None:
         procedure.add_string_argument(name, nicks[item.name], blurb, default, flags)
     procedure.add_boolean_aux_argument(ADVANCED, tr("Advanced"), tr("Advanced"), False, flags)
     if operation.live:
-        procedure.add_boolean_aux_argument(LIVE, tr("Live preview"), tr("On"), False, flags)
+        procedure.add_boolean_aux_argument(LIVE, nicks[LIVE], tr("On"), False, flags)
 
 
 def nicks_of(operation: Operation) -> dict[str, str]:
-    """Labels with one letter of each underlined, by parameter or chosen input.
+    """Labels with one letter of each underlined, by parameter or chosen input, `SEED` and `LIVE`.
 
     What is on the first page chooses first, and there the short labels.
     """
     shown = [*operation.parameters, *inputs.chosen_inputs(operation)]
     labels = {item.name: label_of(item) for item in shown}
     labels[SEED] = tr("Seed")
+    if operation.live:
+        labels[LIVE] = tr("Live preview")
     taken = _DIALOG_LETTERS
     nicks = {}
     folded = {SEED, *(p.name for p in operation.parameters if p.advanced)}

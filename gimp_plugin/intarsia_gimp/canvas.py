@@ -100,7 +100,7 @@ def find_sources(
     active, element = find_layers(image, drawables, operation)
     if element is not None and inputs.has_element(operation):
         _check_below(image, element)
-    gathered = _gather(image, drawables, element or active, operation, picks)
+    gathered = _gather(image, drawables, element, operation, picks)
     if image is None:
         return Sources(None, None, None, ())
     for item in [] if inputs.needs_layer(operation) else gathered.values():
@@ -230,7 +230,8 @@ class _Finder:
             return []
         layers = inputs.named(self.image, text, item)
         if not layers and item.required:
-            near = inputs.nearest(self.image, self.element or self.active)
+            edited = self.element or self.active
+            near = inputs.unnamed(self.image, edited, self.operation, self.picks).get(item.name)
             layers = [near] if near is not None else []
         if not layers and item.required:
             raise InvalidRequest(

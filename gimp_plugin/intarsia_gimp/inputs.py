@@ -13,7 +13,8 @@ Pieces: as `intarsia_gimp.pieces` says.
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+import contextlib
+from typing import Any, Mapping, Sequence
 
 from gi.repository import Gimp
 
@@ -116,15 +117,48 @@ def named(image: Any, text: str, item: Input) -> list[Any]:
     return [_layer(image, word, item) for word in words]
 
 
-def nearest(image: Any, layer: Any) -> Any:
-    """The visible layer that lies next below, else next above, in the same group; None if none."""
+def nearest(image: Any, layer: Any, taken: Sequence[int] = ()) -> Any:
+    """The visible layer that lies next below, else next above, in the same group; None if none.
+
+    Args:
+        image: A `Gimp.Image`.
+        layer: The layer, or None.
+        taken: Numbers of layers that do not count.
+    """
     if layer is None:
         return None
     parent = layer.get_parent()
     siblings = list(parent.get_children() if parent is not None else image.get_layers())
     index = [other.get_id() for other in siblings].index(layer.get_id())
     around = siblings[index + 1 :] + siblings[:index][::-1]
-    return next((other for other in around if other.get_visible()), None)
+    return next((x for x in around if x.get_visible() and x.get_id() not in taken), None)
+
+
+def unnamed(
+    image: Any, layer: Any, operation: Operation, texts: Mapping[str, str]
+) -> dict[str, Any]:
+    """What required layers are taken from where none is named: the nearest, each another one.
+
+    Args:
+        image: A `Gimp.Image`.
+        layer: The layer that is edited, or None.
+        operation: The declaration.
+        texts: By input: what is named.
+
+    Returns:
+        A layer for each such input, None where there are not enough.
+    """
+    found: dict[str, Any] = {}
+    taken: list[int] = []
+    for item in operation.inputs:
+        if takes_layers(item) and texts.get(item.name):
+            with contextlib.suppress(InvalidRequest):  # running says what is wrong with it
+                taken += [x.get_id() for x in named(image, texts[item.name], item)]
+    for item in operation.inputs:
+        if item.role == "reference" and item.required and not texts.get(item.name):
+            found[item.name] = nearest(image, layer, taken)
+            taken += [found[item.name].get_id()] if found[item.name] is not None else []
+    return found
 
 
 def _layer(image: Any, word: str, item: Input) -> Any:

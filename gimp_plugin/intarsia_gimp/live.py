@@ -15,8 +15,7 @@ from gi.repository import GLib, Gtk
 from intarsia_client.errors import IntarsiaError
 from intarsia_client.latest import LatestOnly
 from intarsia_client.schema import Operation, Pixels, Result, Scalar, Whole
-from intarsia_gimp import pictures, reading
-from intarsia_gimp.arguments import LIVE
+from intarsia_gimp import arguments, pictures, reading
 from intarsia_gimp.canvas import Sources
 from intarsia_gimp.problems import as_error
 from intarsia_gimp.texts import tr
@@ -80,7 +79,8 @@ class LivePreview:
         self._base: Any = None
         self._read: tuple[Any, Sequence[Pixels], float] | None = None
         self._latest = LatestOnly(self._submit, self._arrived, self._broken)
-        self._button = Gtk.CheckButton(label=tr("Live preview"))
+        label = arguments.nicks_of(operation).get(arguments.LIVE, "")
+        self._button = Gtk.CheckButton(label=label, use_underline=True)
         self._button.set_tooltip_text(
             tr("Shows here what would come out, and follows the settings and the layers.")
         )
@@ -89,7 +89,7 @@ class LivePreview:
         self.widget.pack_start(self._button, False, False, 0)
         self.widget.pack_start(self._busy, False, False, 0)
         if operation.live:
-            self._button.set_active(bool(config.get_property(LIVE)))
+            self._button.set_active(bool(config.get_property(arguments.LIVE)))
         else:
             self.widget.set_no_show_all(True)
         self._button.connect("toggled", self._toggled)
@@ -123,7 +123,7 @@ class LivePreview:
     # --- inside -------------------------------------------------------------------------------
 
     def _toggled(self, *_: Any) -> None:
-        self._config.set_property(LIVE, self._button.get_active())
+        self._config.set_property(arguments.LIVE, self._button.get_active())
         self._switch()
         if self._allowed and not self.is_on:
             self._show(self._thumbnail())

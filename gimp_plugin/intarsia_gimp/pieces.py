@@ -41,8 +41,7 @@ def find(
     Args:
         image: A `Gimp.Image`, or None.
         chosen: What the artist has chosen in the Layers list, back to front.
-        edited: The one thing that is edited: the chosen layer or group, or what a chosen result was
-            made from.
+        edited: The one group that is chosen, or that a chosen result was made from; else None.
         text: As this module's docstring says.
         item: The input.
         operation: Whose input it is.

@@ -217,7 +217,12 @@ class Settings:
         if inputs.takes_pieces(item):
             control.offer(_labelled_layers(layers), _pieces_note(element))
             return
-        near = inputs.nearest(self._image, element or active) if item.required else None
+        texts = {
+            other.name: self._config.get_property(argument_name(other.name)) or ""
+            for other in inputs.chosen_inputs(self._operation)
+        }
+        texts[item.name] = ""  # what it would be if nothing were named
+        near = inputs.unnamed(self._image, element or active, self._operation, texts).get(item.name)
         default = tr("Nearest layer: “%s”") % near.get_name() if near is not None else tr("None")
         if item.several:
             control.offer(_labelled_layers(layers), default if near is not None else "")

@@ -83,7 +83,8 @@ def run(name, image, layer, mode=NOW, **settings):
     config = procedure.create_config()
     config.set_property("run-mode", mode)
     config.set_property("image", image)
-    config.set_core_object_array("drawables", [layer] if layer else [])
+    drawables = layer if isinstance(layer, list) else [layer] if layer else []
+    config.set_core_object_array("drawables", drawables)
     if os.environ.get("MODEL") and config.find_property("model"):
         config.set_property("model", os.environ["MODEL"])
     for key, value in settings.items():
@@ -301,6 +302,138 @@ def scene_places():
     return found
 
 
+def bird(precision=Gimp.Precision.U8_NON_LINEAR):
+    """A collage of three pieces with holes between them, in a group between two layers.
+
+    The body has a layer mask, the wing reaches beyond the canvas and is half transparent, the head
+    is a group of two layers; a fourth piece is hidden.
+    """
+    image = new_image(64, 48, precision)
+    add(image, "Background", 64, 48, FORMATS["u8"], slope(64, 48))
+    group = Gimp.GroupLayer.new(image, "Bird")
+    image.insert_layer(group, None, 0)
+    body = add(image, "Body", 20, 16, FORMATS["u8"], slope(20, 16), 20, 16, group)
+    mask = body.create_mask(Gimp.AddMaskType.BLACK)
+    body.add_mask(mask)
+    fill(mask, "Y u8", bytes(51 if x < 10 else 255 for _ in range(16) for x in range(20)))
+    wing = add(image, "Wing", 16, 12, FORMATS["u8"], disc(16, 12), -6, 20, group)
+    wing.set_opacity(40.0)
+    wing.set_mode(Gimp.LayerMode.MULTIPLY)
+    add(image, "Spare", 4, 4, FORMATS["u8"], bytes((9, 9, 9, 255)) * 16, 0, 0, group)
+    group.get_children()[0].set_visible(False)
+    head = Gimp.GroupLayer.new(image, "Head")
+    image.insert_layer(head, group, 0)
+    add(image, "Skull", 8, 8, FORMATS["u8"], bytes((200, 0, 0, 255)) * 64, 40, 8, head)
+    add(image, "Eye", 2, 2, FORMATS["u8"], bytes((0, 0, 0, 255)) * 4, 43, 10, head)
+    head.set_mode(Gimp.LayerMode.PASS_THROUGH)
+    add(image, "Frame", 6, 6, FORMATS["u8"], bytes((9, 9, 9, 255)) * 36)
+    image.clean_all()
+    return image, group
+
+
+def own_reading(image, drawables, operation, text="", scale=None):
+    """What the plug-in itself reads, as it would send it."""
+    folder = os.path.join(os.environ["GIMP3_DIRECTORY"], "plug-ins")
+    sys.path[:0] = [os.path.join(folder, "intarsia_gimp", "_vendor"), folder]
+    from intarsia_client import catalog
+    from intarsia_gimp import canvas, reading
+
+    sources = canvas.find_sources(image, drawables, catalog.operation(operation), {"pieces": text})
+    names = ("input", "name", "x", "y", "width", "height", "channels", "dtype")
+    return [
+        dict({n: getattr(p, n) for n in names}, data=sent(p.data))
+        for p in reading.read(sources, scale)
+    ]
+
+
+def scene_pieces():
+    """What the plug-in itself reads of a group, of chosen layers and of a folder."""
+    found = {}
+
+    def read(key, image, drawables, text="", scale=None):
+        found[key] = own_reading(image, drawables, "composite", text, scale)
+
+    image, group = bird(Gimp.Precision.FLOAT_NON_LINEAR)
+    read("f32", image, [group])
+    image.delete()
+    image, group = bird(Gimp.Precision.U16_NON_LINEAR)
+    read("u16", image, [group])
+    image.delete()
+    image, group = bird()
+    before = all_layers(image)
+    read("u8", image, [group])
+    group.set_opacity(20.0)
+    read("dim", image, [group])
+    mask = group.create_mask(Gimp.AddMaskType.BLACK)
+    group.add_mask(mask)
+    fill(mask, "Y u8", bytes((128,)) * (mask.get_width() * mask.get_height()))
+    read("masked", image, [group])
+    group.remove_mask(Gimp.MaskApplyMode.DISCARD)
+    group.set_opacity(100.0)
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 30, 16, 10, 8)
+    read("small", image, [group], scale=0.5)
+    frame = image.get_layer_by_name("Frame")
+    read("chosen", image, [frame, image.get_layer_by_name("Body")])
+    found["kept"] = all_layers(image) == before
+    pictures = os.path.join(os.path.dirname(OUT), "pieces")
+    os.makedirs(pictures, exist_ok=True)
+    for name, colour in (("b", 90), ("a", 10)):
+        single = new_image(5, 4)
+        add(single, name, 5, 4, FORMATS["u8"], bytes((colour, 50, 200, 128)) * 20)
+        Gimp.file_save(NOW, single, at(os.path.join(pictures, name + ".png")), None)
+        single.delete()
+    read("folder", image, [], "folder " + pictures)
+    found["images"] = len(Gimp.get_images())
+    return found
+
+
+def scene_composite():
+    """One call on the group, one on layers chosen together, one by names; what is refused."""
+    image, group = bird()
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 20, 16, 8, 8)
+    answer = changed_by("composite", image, group)
+    answer["read"] = own_reading(image, [group], "composite")
+    result = image.get_layer_by_name(answer["layer"])
+    answer["again"] = dict(run("composite", image, result), names=names_of(image))
+    Gimp.Selection.none(image)
+    chosen = [image.get_layer_by_name("Frame"), image.get_layer_by_name("Background")]
+    answer["chosen"] = dict(run("composite", image, chosen), names=names_of(image))
+    named = run("composite", image, None, pieces="Body\nWing")
+    siblings = image.get_layer_by_name("Bird").get_children()
+    answer["named"] = dict(named, names=[layer.get_name() for layer in siblings])
+    answer["refused"] = [
+        run("composite", image, image.get_layer_by_name("Frame")),
+        run("composite", image, None),
+        run("composite", image, None, pieces="folder /nowhere"),
+    ]
+    return answer
+
+
+def scene_attribute():
+    """What an example's two layers differ in, carried over to a third layer."""
+    image = new_image(32, 32)
+    layer, before = generated(image, "lemon", 5), generated(image, "lemon", 8)
+    after = before.copy()
+    after.set_name("After")
+    image.insert_layer(after, None, 0)
+    fill(after, FORMATS["u8"], disc(32, 32))
+    settings = {"before": before.get_name(), "after": "After"}
+    answer = changed_by("attribute", image, layer, **settings)
+    answer["given"] = {}
+    for name, item in (("picture", layer), ("before", before), ("after", after)):
+        answer["given"][name] = {"data": sent(pixels(item)), "name": item.get_name()}
+    return answer
+
+
+def scene_influence():
+    image = new_image(32, 32)
+    layer = generated(image, "lemon", 5)
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 8, 8, 12, 12)
+    answer = changed_by("influence", image, layer, replacements=4)
+    answer["picture"], answer["name"] = sent(pixels(layer)), layer.get_name()
+    return answer
+
+
 def scene_generate():
     """Without a layer to begin with; then four layers in one undo group."""
     image = new_image(40, 30)
@@ -413,6 +546,14 @@ def scene_prepare_tags():
 
 def scene_engine():
     return {word: run("engine", None, None, action=word) for word in ("status", "release")}
+
+
+def scene_prepare_bird():
+    """A collage as XCF with its group chosen."""
+    image, group = bird()
+    image.set_selected_layers([group])
+    Gimp.file_save(NOW, image, at(os.environ["SAVED"]), None)
+    return {"layers": names_of(image)}
 
 
 def scene_prepare():

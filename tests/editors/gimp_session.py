@@ -35,7 +35,9 @@ SHORTCUTS = {
     "python-fu-intarsia-generate": "n",
     "python-fu-intarsia-jobs": "j",
     "python-fu-intarsia-engine": "g",
+    "python-fu-intarsia-composite": "c",
     "python-fu-gimp-probe": "p",
+    "python-fu-gimp-move": "m",
 }
 """The name of a procedure is the name of its menu action; all with Ctrl + Alt."""
 PLACE = ("205", "40")

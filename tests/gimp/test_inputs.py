@@ -113,6 +113,35 @@ def test_a_required_reference_is_the_nearest_visible_layer_when_none_is_named() 
         canvas.find_sources(alone, [only], needs)
 
 
+def test_two_required_references_are_two_layers_unless_they_are_named() -> None:
+    needs = Operation(
+        "carry",
+        "Carry",
+        "Carry",
+        "Carries a change.",
+        (
+            made.COLLAGE.input("picture"),
+            Input("before", "reference", "Before", "A layer."),
+            Input("after", "reference", "After", "A layer."),
+        ),
+        (),
+    )
+    image, layers = _scene()
+    layers["Group"].visible = False
+
+    def found(**picks: str) -> list[str]:
+        sources = canvas.find_sources(image, [layers["Top"]], needs, picks)
+        return [source.name for source in sources.found[1:]]
+
+    assert found() == ["Cat", "Back"]
+    assert found(before="Back") == ["Back", "Cat"]
+    assert found(after="Cat") == ["Back", "Cat"], "what is named is not taken twice"
+    assert found(before="Piece", after="Piece") == ["Piece", "Piece"]
+    layers["Cat"].visible = False
+    with pytest.raises(InvalidRequest, match="Carry needs a layer: After"):
+        found()
+
+
 def test_an_optional_picture_is_the_image_as_it_shows_a_layer_or_nothing() -> None:
     image, layers = _scene()
     layers["Top"].visible = False

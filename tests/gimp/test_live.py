@@ -170,6 +170,8 @@ def test_large_pieces_shrink_and_with_them_what_is_measured_in_pixels() -> None:
         ("Right", 383, 1),
     ]
     assert values == {"strength": 1.0, "seam": 0.5, "grow": -1}, "no less than the least"
+    dialog.answer()
+    assert dialog.shown[0].data == bytes(RED) * 32 * 32, "256 pixels are all of the canvas now"
 
 
 def test_the_result_is_laid_over_the_thumbnail_where_it_belongs() -> None:

@@ -71,12 +71,16 @@ def test_layers_chosen_together_are_pieces_as_they_lie_in_the_image() -> None:
     image, layers = _scene()
     found = _pieces(image, layers["Frame"], layers["Beak"], layers["Body"])
     assert [name for name, *_ in found] == ["Body", "Beak", "Frame"]
+    found = _pieces(image, layers["Wing"], layers["Back"])
+    assert [name for name, *_ in found] == ["Back", "Wing"], "not the group that one of them is in"
 
 
 def test_a_group_chosen_with_its_own_layers_is_one_group() -> None:
     image, layers = _scene()
     names = [p[0] for p in _pieces(image, layers["Beak"], layers["Bird"], layers["Body"])]
     assert names == ["Body", "Wing", "Beak"]
+    named = _pieces(image, pieces="Beak\nBird\nFrame")
+    assert [p[0] for p in named] == ["Bird", "Frame"]
 
 
 def test_a_group_among_chosen_layers_is_one_piece() -> None:

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Tests only: writes what the current image consists of to the file named in GIMP_PROBE."""
+"""Tests only: writes what the current image consists of to the file named in GIMP_PROBE, and moves
+a layer as an artist would."""
 
 import hashlib
 import json
@@ -46,17 +47,31 @@ def run(procedure, mode, image, drawables, config, data):
     return procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, None)
 
 
+def move(procedure, mode, image, drawables, config, data):
+    """Move the lowest layer of the topmost group, as an artist would who nudges a piece."""
+    group = next(layer for layer in image.get_layers() if layer.is_group())
+    piece = group.get_children()[-1]
+    x, y = piece.get_offsets()[-2:]
+    piece.set_offsets(x + 12, y + 9)
+    Gimp.displays_flush()
+    return procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, None)
+
+
+PROCEDURES = {"python-fu-gimp-probe": ("Probe", run), "python-fu-gimp-move": ("Move", move)}
+
+
 class Probe(Gimp.PlugIn):
     def do_set_i18n(self, name):
         return False
 
     def do_query_procedures(self):
-        return ["python-fu-gimp-probe"]
+        return list(PROCEDURES)
 
     def do_create_procedure(self, name):
-        procedure = Gimp.ImageProcedure.new(self, name, Gimp.PDBProcType.PLUGIN, run, None)
+        label, function = PROCEDURES[name]
+        procedure = Gimp.ImageProcedure.new(self, name, Gimp.PDBProcType.PLUGIN, function, None)
         procedure.set_image_types("*")
-        procedure.set_menu_label("Probe")
+        procedure.set_menu_label(label)
         procedure.add_menu_path("<Image>/Filters/Tests")
         procedure.set_documentation("Tests only", "Tests only", name)
         procedure.set_attribution("Intarsia", "Intarsia", "2026")

@@ -125,7 +125,7 @@ class Image(Widget):
 
 
 class CheckButton(Widget):
-    def __init__(self, label: str = "") -> None:
+    def __init__(self, label: str = "", use_underline: bool = False) -> None:
         super().__init__(label=label)
         self.active = False
 

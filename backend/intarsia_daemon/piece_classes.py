@@ -70,7 +70,7 @@ def composed(
         return Composed(done, () if class_name else (_whole_note(model, done),))
     named = [named_class(generator, piece.name) for piece in rough.pieces]
     unnamed = [piece for piece, own in zip(rough.pieces, named, strict=True) if own is None]
-    found = iter(_read(model, unnamed, regressor) if reads else [_id(label)] * len(unnamed))
+    found = iter(_read(model, unnamed) if reads else [_id(label)] * len(unnamed))
     classes = [next(found) if own is None else own for own in named]
     done = compose(
         generator,
@@ -83,10 +83,11 @@ def composed(
     return Composed(done, _piece_notes(model, rough.pieces, named, classes))
 
 
-def _read(
-    model: LoadedModel, pieces: Sequence[Picture], regressor: MaskedRegressor | None
-) -> list[int]:
-    """The class of each piece alone, as large as it fits into the model's square."""
+def _read(model: LoadedModel, pieces: Sequence[Picture]) -> list[int]:
+    """The class of each piece alone, as large as it fits into the model's square.
+
+    Read by the model's own regressor: one that was adapted to a picture may have forgotten classes.
+    """
     if not pieces:
         return []
     size = model.generator.resolution
@@ -97,7 +98,7 @@ def _read(
         torch.cat([getattr(piece, name) for piece in alone]).to(model.device)
         for name in ("colours", "alpha")
     )
-    found = likeliest(read(model.generator, x, known, regressor=regressor))
+    found = likeliest(read(model.generator, x, known))
     assert found is not None
     return found.tolist()
 

@@ -3,10 +3,17 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from intarsia_models.errors import UnsuitablePicture
 from intarsia_models.single_image.cost import expected_fine_tune_seconds, expected_seconds
-from intarsia_models.single_image.settings import harmonization_settings, task_settings
+from intarsia_models.single_image.settings import (
+    harmonization_settings,
+    quality_settings,
+    task_settings,
+)
+
+TASKS = ["generation", "retarget", "animation", "harmonization", "editing"]
 
 
 def test_draft_costs_at_least_fifty_times_less_than_the_paper_on_a_cpu() -> None:
@@ -33,6 +40,50 @@ def test_fine_tuning_costs_less_than_training() -> None:
     sizes = [(40, 54), (70, 93), (120, 160)]
     tuning = expected_fine_tune_seconds(settings, sizes, settings.fine_tune_iterations)
     assert 0 < tuning < expected_seconds(settings, 480, 640)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_has_a_draft_of_minutes_and_normal_is_the_papers(task: str) -> None:
+    draft, normal, fine = (
+        expected_seconds(quality_settings(task, quality, size=(480, 640)), 480, 640)
+        for quality in ("draft", "normal", "fine")
+    )
+    assert draft < 10 * 60
+    assert normal > 20 * draft and fine > 2 * normal
+    assert quality_settings(task) == task_settings(task)
+
+
+def test_rough_arithmetic_is_expected_to_be_faster() -> None:
+    settings = quality_settings("generation", "draft")
+    plain = expected_seconds(settings, 480, 640)
+    rough = expected_seconds(settings, 480, 640, arithmetic=torch.bfloat16)
+    assert 0.5 * plain < rough < plain
+    sizes = [(22, 30), (83, 120)]
+    tuning = [
+        expected_fine_tune_seconds(settings, sizes, 100, arithmetic=kind)
+        for kind in (None, torch.bfloat16)
+    ]
+    assert tuning[1] < tuning[0]
+
+
+def test_likeness_is_how_much_older_stages_learn() -> None:
+    free, balanced, close = (
+        quality_settings("generation", likeness=likeness)
+        for likeness in ("free", "balanced", "close")
+    )
+    assert free.train_depth < balanced.train_depth < close.train_depth
+    assert free.lr_scale <= balanced.lr_scale < close.lr_scale
+    with pytest.raises(ValueError, match=r"Unknown likeness 'same'; known are free, balanced, cl"):
+        quality_settings("generation", likeness="same")
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("size", [(11, 11), (12, 400), (60, 60), (5000, 3000)])
+def test_tiny_narrow_and_huge_pictures_have_settings(task: str, size: tuple[int, int]) -> None:
+    for quality in ("draft", "normal", "fine"):
+        for stages in (None, 2):
+            settings = quality_settings(task, quality, stages=stages, size=size)
+            assert expected_seconds(settings, *size) > 0
 
 
 def test_normal_quality_is_the_papers() -> None:

@@ -37,9 +37,9 @@ PARTS = ("all", "relabelling", "composition")
 @click.option("--steps", default=60, help="Of each projection.")
 @click.option("--calibrations", default=8, help="Pictures that both latent spaces are tried on.")
 @click.option("--calibration-steps", default=100)
-@click.option("--collages", default=400, help="For what takes one pass.")
-@click.option("--slow-collages", default=40, help="For optimisation, too.")
-@click.option("--refine-steps", default=50, help="Of each optimisation of a collage.")
+@click.option("--collages", default=200, help="For what takes one pass.")
+@click.option("--slow-collages", default=16, help="For optimisation, too.")
+@click.option("--refine-steps", default=40, help="Of each optimisation of a collage.")
 @click.option("--seed", default=0)
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs")
 @click.option("--device-name", default="")
@@ -129,7 +129,7 @@ def _composition(
         blend_count=collages // 2,
         part_count=max(2, slow_collages // 2),
         replacements=REPLACEMENTS,
-        adapt_count=max(2, slow_collages // 4),
+        adapt_count=max(2, slow_collages // 3),
         seed=seed,
         clock=time.process_time if clock == "cpu" else time.perf_counter,
     )

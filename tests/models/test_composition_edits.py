@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from intarsia_models.latent_composition.adaptation import adapt, from_tensors
 from intarsia_models.latent_composition.attributes import shifted, transfer
 from intarsia_models.latent_composition.latents import Latent, decode, encode
 from intarsia_models.latent_composition.mixing import (
+    blended,
     composed,
     context_share,
     latent_blend,
@@ -90,13 +92,13 @@ def test_hidden_pixels_do_not_count(generator: SNGANGenerator) -> None:
 def test_variants_agree_on_what_is_known_rather_than_in_holes(generator: SNGANGenerator) -> None:
     x, known = generator.synthesize(generator.sample_z(1, 3), Y), left_half()
     start = encode(generator, x, known, Y)
-    found = refine(generator, x, known, start, steps=80, spread=0.8, seed=range(6))
+    found = refine(generator, x, known, start, steps=80, spread=0.8, seed=range(6), rate=0.1)
     assert found.picture.shape == (6, 3, SIDE, SIDE) and len(found.best_losses) == 6
     assert max(found.best_losses) < 0.5 * found.losses[0]
     for by_place in (found.picture.std(0).mean(0), (found.picture - x).abs().mean((0, 1))):
         inside, outside = by_place[:, : SIDE // 2].mean(), by_place[:, SIDE // 2 :].mean()
         assert float(outside) > 1.2 * float(inside) > 0
-    again = refine(generator, x, known, start, steps=80, spread=0.8, seed=2)
+    again = refine(generator, x, known, start, steps=80, spread=0.8, seed=2, rate=0.1)
     assert torch.allclose(again.picture[0], found.picture[2], atol=1e-2)
 
 
@@ -208,6 +210,19 @@ def test_an_adapted_regressor_survives_storing(generator: SNGANGenerator) -> Non
         from_tensors(generator, {"nothing": torch.zeros(1)})
 
 
+def test_what_a_picture_shows_is_not_read_by_the_adapted_regressor(
+    generator: SNGANGenerator,
+) -> None:
+    x = pictures(generator, 2)
+    spoilt = copy.deepcopy(generator.regressor)
+    assert spoilt is not None and spoilt.classes is not None
+    with torch.no_grad():
+        spoilt.classes.bias += torch.tensor([0.0, 0.0, 0.0, 1e4])
+    own, adapted = encode(generator, x), encode(generator, x, regressor=spoilt)
+    assert own.y is not None and adapted.y is not None
+    assert torch.equal(adapted.y, own.y) and not torch.equal(own.y, torch.tensor([3, 3]))
+
+
 def test_adapting_takes_further_distances_and_a_latent(generator: SNGANGenerator) -> None:
     x = pictures(generator)
     near = refine(generator, x, None, encode(generator, x, None, Y), steps=5).latent
@@ -256,6 +271,20 @@ def test_the_class_is_carried_over_where_asked() -> None:
     moved = shifted(latent, before, after, [0.0, 1.0], num_classes=3)
     assert moved.y is not None
     assert moved.y.tolist() == [[0, 0, 1], [0, 0.5, 0.5]]
+
+
+def test_latents_of_one_length_keep_it() -> None:
+    source = torch.Generator().manual_seed(3)
+    a, b, c = (Latent(torch.randn(1, 16, generator=source), None, None, True) for _ in range(3))
+    moved = shifted(a, b, c, [0.0, 1.0, 3.0])
+    assert torch.allclose(moved.values.norm(dim=1), a.values.norm(dim=1).expand(3))
+    assert torch.allclose(moved.values[:1], a.values)
+    mixed = blended(a, b, torch.tensor([0.0, 0.5, 1.0]))
+    between = (a.values.norm() + b.values.norm()) / 2
+    assert torch.allclose(mixed.values[1].norm(), between)
+    assert torch.allclose(mixed.values[2], a.values[0])
+    plain = blended(replace(a, one_length=False), b, torch.tensor([0.5]))
+    assert torch.allclose(plain.values, (a.values + b.values) / 2)
 
 
 # --- mixing

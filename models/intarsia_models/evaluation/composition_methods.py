@@ -18,9 +18,11 @@ from intarsia_models.latent_composition.collages import Collage, Piece, filled, 
 from intarsia_models.latent_composition.composition import compose
 from intarsia_models.latent_composition.latents import (
     Latent,
+    at_length,
     decode,
     encode,
     label_rows,
+    lengths,
 )
 from intarsia_models.latent_composition.refinement import Method, best_random, refine
 
@@ -116,6 +118,9 @@ def _latent_blend(generator: Generator, case: Case) -> Tensor:
     shares = _shares(case)
     by_row = shares.view(-1, *(1,) * (latent.values.ndim - 1))
     values = (by_row * latent.values).sum(0, keepdim=True)
+    if latent.one_length:
+        wanted = (shares.flatten() * lengths(latent.values)).sum(0, keepdim=True)
+        values = at_length(values, wanted)
     y = None
     if latent.y is not None:
         rows = label_rows(latent.y, generator.num_classes)

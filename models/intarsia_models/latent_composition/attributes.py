@@ -1,7 +1,7 @@
 """An edit shown on one picture, carried over to others.
 
 Source: Chai et al. 2021, arXiv:2103.10426, appendix A.2.1 (z1_modified - z1 + z2). The public code
-does not have it.
+does not have it. Deviation: where the regressor's latents all have one length, edited ones keep it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,14 @@ import torch
 from torch import Tensor
 
 from intarsia_models.generators.generator import Generator
-from intarsia_models.latent_composition.latents import Latent, decode, encode, label_rows
+from intarsia_models.latent_composition.latents import (
+    Latent,
+    at_length,
+    decode,
+    encode,
+    label_rows,
+    lengths,
+)
 from intarsia_models.latent_composition.regressor import MaskedRegressor
 
 
@@ -42,7 +49,8 @@ def shifted(
     count, size = len(steps), latent.batch
     values = latent.values.repeat_interleave(count, 0)
     by_row = steps.repeat(size).view(-1, *(1,) * (values.ndim - 1))
-    values = values + by_row * (after.values - before.values)
+    moved = values + by_row * (after.values - before.values)
+    values = at_length(moved, lengths(values)) if latent.one_length else moved
     if latent.y is None:
         return latent.replaced(values)
     y = latent.y if len(latent.y) == size else latent.y.expand(size, *latent.y.shape[1:])

@@ -17,7 +17,14 @@ from torch import Tensor
 from intarsia_models.generators.class_maps import ClassMaps
 from intarsia_models.generators.generator import Generator
 from intarsia_models.latent_composition.collages import Collage, Piece, paste
-from intarsia_models.latent_composition.latents import Latent, decode, encode, likeliest, read
+from intarsia_models.latent_composition.latents import (
+    Latent,
+    decode,
+    encode,
+    likeliest,
+    read,
+    regressor_of,
+)
 from intarsia_models.latent_composition.regressor import MaskedRegressor
 
 Classes = Literal["one", "by_piece"]
@@ -124,7 +131,9 @@ def _read_all(
     found = likeliest(reading := read(generator, x, known, regressor=regressor))
     if found is None:
         raise ValueError("This regressor reads no classes: say which class each piece has.")
-    latent = Latent(reading.latent[:1].float(), None, found[:1] if y is None else y)
+    values, label = reading.latent[:1].float(), found[:1] if y is None else y
+    one_length = regressor_of(generator, regressor).settings.typical_length
+    latent = Latent(values, None, label, one_length)
     return latent, tuple(int(kind) for kind in found[1:])
 
 

@@ -26,6 +26,9 @@ class Latent:
     """(B, layers, w_dim); None where there is z."""
     y: Tensor | None = None
     """(B,) class ids or (B, K) rows summing to 1; None without classes."""
+    one_length: bool = False
+    """All latents of the regressor that it comes from have one length; so should what is made of
+    several."""
 
     def __post_init__(self) -> None:
         if (self.z is None) == (self.w_plus is None):
@@ -122,7 +125,8 @@ def encode(
         generator: The one the regressor was trained for.
         x: As `read`.
         known: As `read`.
-        y: (B,) class ids or (B, K) rows; None: the likeliest class by the regressor's own reading.
+        y: (B,) class ids or (B, K) rows; None: the likeliest class as the generator's own regressor
+            reads it, since one that was adapted to a picture may have forgotten classes.
         regressor: An adapted one; None: the generator's own.
 
     Raises:
@@ -133,7 +137,7 @@ def encode(
     network = regressor_of(generator, regressor)
     values = reading.latent.float()
     if generator.num_classes and y is None:
-        y = likeliest(reading)
+        y = likeliest(reading if regressor is None else read(generator, x, known))
         if y is None and network.settings.latent != "w_plus":
             raise ValueError(
                 f"y is needed, a class from 0 to {generator.num_classes - 1}: "
@@ -141,7 +145,7 @@ def encode(
             )
     if network.settings.latent == "w_plus":
         return Latent(None, values, y)
-    return Latent(values, None, y)
+    return Latent(values, None, y, network.settings.typical_length)
 
 
 def likeliest(reading: Reading) -> Tensor | None:
@@ -167,6 +171,20 @@ def decode(
     if y is not None and y.shape[0] != latent.batch:
         y = y.expand(latent.batch, *y.shape[1:])
     return generator.synthesize(latent.z, y, w_plus=latent.w_plus, class_weights=class_weights)
+
+
+def at_length(values: Tensor, wanted: Tensor) -> Tensor:
+    """Latents (B, n) scaled to lengths (B,), for regressors whose latents all have one.
+
+    Sums and mixtures of latents are shorter or longer than random ones, which a ProGAN does not
+    see, as it norms them itself; other generators make worse pictures of them.
+    """
+    return values * (wanted / lengths(values).clamp_min(1e-8)).view(-1, *(1,) * (values.ndim - 1))
+
+
+def lengths(values: Tensor) -> Tensor:
+    """(B,) of latents."""
+    return values.flatten(1).norm(dim=1)
 
 
 def label_rows(y: Tensor, num_classes: int) -> Tensor:

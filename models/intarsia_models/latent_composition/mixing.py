@@ -1,6 +1,7 @@
 """Two pictures mixed in three ways: by composition, in the latent space, in pixels.
 
 Source: Chai et al. 2021, arXiv:2103.10426, eq. 6, 7 and 8. The public code has none of them.
+Deviation: where the regressor's latents all have one length, mixtures are given it, too.
 """
 
 from __future__ import annotations
@@ -13,10 +14,12 @@ from torch import Tensor
 from intarsia_models.generators.generator import Generator
 from intarsia_models.latent_composition.latents import (
     Latent,
+    at_length,
     check_area,
     decode,
     encode,
     label_rows,
+    lengths,
 )
 from intarsia_models.latent_composition.regressor import MaskedRegressor
 
@@ -104,6 +107,9 @@ def blended(first: Latent, second: Latent, alphas: Tensor, *, num_classes: int =
     a, b = first.values, second.values
     steps = alphas.to(a).view(-1, *(1,) * (a.ndim - 1))
     values = steps * a + (1 - steps) * b
+    if first.one_length:
+        shares = alphas.to(a).reshape(-1)
+        values = at_length(values, shares * lengths(a) + (1 - shares) * lengths(b))
     y = first.y
     if y is not None and second.y is not None:
         rows, others = label_rows(y, num_classes), label_rows(second.y, num_classes)

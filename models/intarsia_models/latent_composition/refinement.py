@@ -35,7 +35,7 @@ from intarsia_models.projection.perceptual import PerceptualMetric, best_distanc
 from intarsia_models.projection.projection import OnStep, Step, Tick
 
 Method = Literal["adam", "lbfgs"]
-RATES = {"z": 0.1, "w_plus": 0.05}
+RATES = {"z": 0.2, "w_plus": 0.05}
 """Adam's step size by the kind of latent."""
 HISTORY = 10
 RANDOM_STARTS = 500

@@ -18,7 +18,12 @@ from intarsia_models.errors import UnreadableModel
 from intarsia_models.families.stylegan2.generator import StyleGAN2Generator
 from intarsia_models.families.stylegan2.settings import GeneratorSettings
 from intarsia_models.foreign_files import open_foreign
-from intarsia_models.generators.loading import load_generator, save_generator, verify_generator
+from intarsia_models.generators.loading import (
+    convert,
+    load_generator,
+    save_generator,
+    verify_generator,
+)
 from intarsia_models.latent_composition.known_areas import noise_areas
 from intarsia_models.latent_composition.losses import latent_loss
 from intarsia_models.latent_composition.public_encoders import read_regressor
@@ -201,6 +206,11 @@ def test_a_model_with_classes_takes_a_regressor_that_reads_none(
     torch.save(state, tmp_path / "encoder.pth")
     companion = read_regressor(open_foreign(tmp_path / "encoder.pth"), small_generator())
     assert companion.settings["num_classes"] == 0
+
+
+def test_what_is_known_of_the_licence_is_told(place: Path) -> None:
+    conversion = convert(place / GENERATOR, {"regressor": place / ENCODER})
+    assert any("weights may be used" in note for note in conversion.converted.notes)
 
 
 def test_a_random_known_area_is_that_of_their_code_for_the_same_seed(

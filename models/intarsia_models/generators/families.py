@@ -48,6 +48,8 @@ class Companion:
     """What `Family.build` needs for it, put under the role's name into the settings."""
     tensors: dict[str, Tensor]
     """By our names, ``<role>.…``."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of it."""
 
 
 @dataclass(frozen=True)

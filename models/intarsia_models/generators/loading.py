@@ -118,6 +118,7 @@ def convert(path: Path, companions: Mapping[Role, Path] | None = None) -> Conver
             converted,
             settings={**converted.settings, role: companion.settings},
             tensors={**converted.tensors, **companion.tensors},
+            notes=(*converted.notes, *companion.notes),
         )
     return Conversion(family.name, converted, file.sha256, file.kind)
 

@@ -31,6 +31,11 @@ if TYPE_CHECKING:
     from intarsia_models.generators.families import Companion
     from intarsia_models.generators.generator import Generator
 
+LICENCE = (
+    "The masked encoder's code is under the MIT licence; what its weights may be used for is not "
+    "stated."
+)
+COLOURS_ALONE = "The masked encoder sees colours alone: what is unknown is mid-grey to it."
 _PREFIXES = ("state_dict.module.", "state_dict.", "module.", "")
 _BLOCK = re.compile(r"layer([1-4])\.(\d+)\.conv1\.weight")
 _Z_HEAD, _STYLE_HEAD = "fc.weight", "layer5.conv5.weight"
@@ -55,7 +60,8 @@ def read_regressor(file: ForeignFile, generator: Generator) -> Companion:
         counter = f"{name.removesuffix('running_mean')}num_batches_tracked"
         tensors.setdefault(counter, torch.zeros((), dtype=torch.int64))
     named = {f"regressor.{name}": tensor for name, tensor in tensors.items()}
-    return Companion(settings.to_dict(), named)
+    notes = (LICENCE,) if settings.sees_known else (LICENCE, COLOURS_ALONE)
+    return Companion(settings.to_dict(), named, notes)
 
 
 def _own_tensors(file: ForeignFile) -> dict[str, Tensor]:

@@ -217,7 +217,7 @@ def test_what_a_picture_shows_is_not_read_by_the_adapted_regressor(
     spoilt = copy.deepcopy(generator.regressor)
     assert spoilt is not None and spoilt.classes is not None
     with torch.no_grad():
-        spoilt.classes.bias += torch.tensor([0.0, 0.0, 0.0, 1e4])
+        spoilt.classes.bias.add_(torch.tensor([0.0, 0.0, 0.0, 1e4]))
     own, adapted = encode(generator, x), encode(generator, x, regressor=spoilt)
     assert own.y is not None and adapted.y is not None
     assert torch.equal(adapted.y, own.y) and not torch.equal(own.y, torch.tensor([3, 3]))

@@ -128,7 +128,9 @@ def _read_all(
     x = torch.cat([collage.image, *(piece.colours for piece in pieces)])
     known = torch.cat([collage.known, *(piece.alpha for piece in pieces)])
     x = x.contiguous(memory_format=torch.channels_last)
-    found = likeliest(reading := read(generator, x, known, regressor=regressor))
+    reading = read(generator, x, known, regressor=regressor)
+    adapted = regressor is not None and generator.regressor is not None
+    found = likeliest(read(generator, x, known) if adapted else reading)
     if found is None:
         raise ValueError("This regressor reads no classes: say which class each piece has.")
     values, label = reading.latent[:1].float(), found[:1] if y is None else y

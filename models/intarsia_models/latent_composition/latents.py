@@ -137,7 +137,8 @@ def encode(
     network = regressor_of(generator, regressor)
     values = reading.latent.float()
     if generator.num_classes and y is None:
-        y = likeliest(reading if regressor is None else read(generator, x, known))
+        adapted = regressor is not None and generator.regressor is not None
+        y = likeliest(read(generator, x, known) if adapted else reading)
         if y is None and network.settings.latent != "w_plus":
             raise ValueError(
                 f"y is needed, a class from 0 to {generator.num_classes - 1}: "

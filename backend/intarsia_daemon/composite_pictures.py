@@ -1,9 +1,17 @@
 """What a model made of rough pieces, back at the pieces' own size.
 
-The model paints at its own small size. What of it is shown, and where the pieces' finer detail
-comes back, is the artist's choice (`Detail`); docs/decisions/0009-full-resolution.md.
+The model paints at its own small size, and never exactly what the pieces show. So what is small
+stays the pieces', what is large (colours, light, large shapes) becomes the model's, and where they
+meet or something is missing the model paints alone::
 
-Beyond Chai et al. 2021 (arXiv:2103.10426), whose pictures have the model's size.
+    shown = w (O + up(L(G) - L(C))) + (1 - w) up(G)
+
+O: the pieces; C: the same at the model's size, holes filled from G; G: the model's picture; L: a
+low-pass filter of the size that the artist chooses; w: 1 inside the pieces, falling to 0 at seams
+and holes; up: enlarging. Without L this is docs/decisions/0009-full-resolution.md.
+
+Beyond Chai et al. 2021 (arXiv:2103.10426), whose pictures have the model's size and are shown as
+the model paints them ("model").
 """
 
 from __future__ import annotations
@@ -14,6 +22,7 @@ from typing import Literal
 import cv2
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from intarsia_client.errors import InvalidRequest
@@ -27,24 +36,30 @@ from intarsia_daemon.pixels import (
     on_canvas,
 )
 from intarsia_daemon.real_pictures import Crop, spread
-from intarsia_daemon.rough_pieces import PastedPieces, RoughPieces, pasted, unit_colours
+from intarsia_daemon.rough_pieces import PastedPieces, RoughPieces, pasted
 from intarsia_models.latent_composition.collages import Collage
 
 Detail = Literal["pieces", "background", "model"]
-"""What is shown: "model", the model's own pixels, enlarged; "pieces", on top of them what the
-pieces have of detail finer than the model's pixels, fading out towards seams and holes;
-"background", as "pieces", but what is seen of the backmost piece only takes the change that the
-model makes of it when the others are added, so that its own pixels stay where nothing changes."""
+"""What is shown: "pieces" as in the module's text; "background" the same with a picture of the
+model that is corrected by how far it is from what is seen of the backmost piece, so that a
+photograph behind stays as it is where the other pieces change nothing; "model" G alone."""
+EXTENDING = 0.06
+"""How smoothly the correction goes on behind other pieces and into holes: a standard deviation, as
+a share of the square's side."""
+LEAST = 1e-3
+"""Weight of the mean correction, for places far from the background."""
 
 
 @dataclass(frozen=True)
 class Returning:
-    """How a collage comes back, as the artist chose."""
+    """How a collage comes back, as the artist chose; sizes as shares of its longer side."""
 
     detail: Detail = "pieces"
+    keeps: float = 0.05
+    """What is smaller than this stays the pieces'."""
     softness: float = 0.02
-    """How far from seams and holes detail fades out, and how far around what is kept exactly the
-    picture follows, as a share of the collage's longer side."""
+    """How far from seams and holes the pieces fade out, and how far around what is kept exactly the
+    picture follows."""
 
 
 class CompositePicture:
@@ -71,7 +86,8 @@ class CompositePicture:
             InvalidRequest: ``keep`` covers nothing of the pieces.
         """
         self._rough, self._crop, self._returning = rough, crop, returning
-        self._collage = collage
+        self._image, self._known = _unit(collage.image), collage.known.cpu()
+        self._behind = collage.shares[:1].cpu()
         height, width = rough.canvas.array.shape[:2]
         self._window = Window(0, 0, width, height)
         self._reach = returning.softness * max(height, width)
@@ -86,43 +102,31 @@ class CompositePicture:
             name: For the artist.
             made: (1, 3, R, R) in [-1, 1]: the model's picture.
             background: (1, 3, R, R): what it makes of the backmost piece alone; only "background"
-                needs it.
+                needs it, and only where there are other pieces.
         """
-        made = _unit(made)
-        shown = self._enlarged(made)
-        own = self._pasted
+        painted, own = _unit(made), self._pasted
+        if background is not None:
+            painted = (painted - self._correction(_unit(background))).clamp(0, 1)
+        shown = self._enlarged(painted)
         if own is not None and self._returning.detail != "model":
-            small = _unit(self._collage.image)
-            known = self._collage.known.cpu()
-            seen = self._enlarged(known * small + (1 - known) * made)
+            filled = self._known * self._image + (1 - self._known) * painted
+            sigma = self._returning.keeps * self._crop.resolution
+            change = self._enlarged(_blurred(painted, sigma) - _blurred(filled, sigma))
             weight = detail_weight(own, self._reach)
-            shown += weight[..., None] * (own.colours - seen)
-            if self._returning.detail == "background" and background is not None:
-                self._put_background(shown, made - _unit(background))
+            shown += weight[..., None] * (own.colours + change - shown)
         if own is not None and self._keep is not None:
             shown += self._keep[..., None] * (own.colours - shown)
         return self._sampled(name, shown)
 
-    def _put_background(self, shown: np.ndarray, change: Tensor) -> None:
-        """Show the backmost piece's own pixels with the change, where it is what is seen."""
-        assert self._pasted is not None
-        back = self._rough.pieces[0]
-        top, left = back.y - self._rough.canvas.y, back.x - self._rough.canvas.x
-        height, width = back.array.shape[:2]
-        window = Window(left, top, left + width, top + height)
-        weight = alpha_tensor(back)[0, 0].numpy() * window.cut(self._uncovered())
-        changed = unit_colours(back) + window.cut(self._enlarged(change))
-        part = window.cut(shown)
-        part += weight[..., None] * (changed - part)
-
-    def _uncovered(self) -> np.ndarray:
-        """(H, W): how much the pieces in front leave to be seen of the backmost one."""
-        rest = np.ones(self._rough.canvas.array.shape[:2], np.float32)
-        for piece in self._rough.pieces[1:]:
-            top, left = piece.y - self._rough.canvas.y, piece.x - self._rough.canvas.x
-            height, width = piece.array.shape[:2]
-            rest[top : top + height, left : left + width] *= 1 - alpha_tensor(piece)[0, 0].numpy()
-        return rest
+    def _correction(self, background: Tensor) -> Tensor:
+        """(1, 3, R, R): how far the model is from the backmost piece, going on where others hide
+        it."""
+        seen = self._behind
+        apart = seen * (background - self._image)
+        mean = apart.mean((2, 3), keepdim=True) / seen.mean().clamp_min(1e-6)
+        sigma = EXTENDING * self._crop.resolution
+        around = _blurred(apart, sigma) + LEAST * mean
+        return apart + (1 - seen) * around / (_blurred(seen, sigma) + LEAST)
 
     def _kept(self, keep: Area) -> np.ndarray:
         """(H, W): how much the pieces' own pixels count."""
@@ -173,6 +177,15 @@ def detail_weight(own: PastedPieces, reach: float) -> np.ndarray:
     distance = cv2.distanceTransform((~seam).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     t = np.clip(distance / np.float32(reach), 0, 1)
     return t * t * (3 - 2 * t) * own.alpha
+
+
+def _blurred(picture: Tensor, sigma: float) -> Tensor:
+    """(1, C, R, R) with a Gaussian of that standard deviation in its pixels."""
+    if sigma <= 0:
+        return picture
+    return torch.from_numpy(
+        ndimage.gaussian_filter(picture.numpy(), (0, 0, sigma, sigma), mode="nearest")
+    )
 
 
 def _part(array: np.ndarray, axis: int, first: int | None, last: int | None) -> np.ndarray:

@@ -28,13 +28,14 @@ def _shown(
     background: Tensor | None = None,
     keep: Area | None = None,
     softness: float = 0.05,
+    keeps: float = 0.05,
 ) -> tuple[Layer, Collage]:
     """The layer of a model that paints ``made``, else the collage with ``change`` added."""
     rough = gathered(pieces)
     crop = whole_crop(rough.canvas, SIZE)
     collage = paste([small_piece(crop, piece) for piece in rough.pieces])
     painted = collage.image + change if made is None else made
-    shown = CompositePicture(rough, crop, collage, Returning(detail, softness), keep)
+    shown = CompositePicture(rough, crop, collage, Returning(detail, keeps, softness), keep)
     return shown.layer("Composite", painted, background), collage
 
 
@@ -72,16 +73,33 @@ def test_as_the_model_paints_shows_nothing_of_the_pieces() -> None:
     np.testing.assert_allclose(_unit(layer), 0.75, atol=LEVEL)
 
 
-def test_holes_are_the_models_and_detail_fades_towards_them() -> None:
+@pytest.mark.parametrize("keeps", [0.0, 0.05])
+def test_holes_are_the_models_and_detail_fades_towards_them(keeps: float) -> None:
     left = _cut(painting(64, 64), 0, 0, 40, 64)
+    left.array[::2, :, :3] //= 2  # stripes finer than the model's pixels
     corner = _cut(painting(64, 64), 60, 0, 64, 4)
     made = torch.zeros(1, 3, SIZE, SIZE)
-    layer, _ = _shown([left, corner], "pieces", made=made, softness=8 / 64)
+    layer, _ = _shown([left, corner], "pieces", made=made, softness=8 / 64, keeps=keeps)
     shown = _unit(layer)
     np.testing.assert_allclose(shown[10:, 40:], 0.5, atol=LEVEL)
     assert (layer.array[..., 3] == 255).all()
-    grain = np.abs(shown - 0.5).mean((0, 2))
-    assert grain[:30].mean() > 3 * grain[36:40].mean() > 0
+    stripes = np.abs(np.diff(shown[10:], axis=0)).mean((0, 2))
+    assert stripes[:30].mean() > 4 * stripes[37:40].mean() > 0
+
+
+def test_what_is_small_stays_the_pieces_and_what_is_large_becomes_the_models() -> None:
+    piece = painting(64, 64)
+    _, collage = _shown([piece], "pieces")
+    random = np.random.default_rng(2).normal(0, 0.3, (1, 3, SIZE, SIZE)).astype(np.float32)
+    made = (0.5 * collage.image + 0.2 + torch.from_numpy(random)).clamp(-1, 1)
+    errors = []
+    for keeps in (0.0, 0.1, 0.5):
+        layer, _ = _shown([piece], "pieces", made=made, keeps=keeps)
+        moved = _unit(layer) - _unit(piece)
+        errors.append((moved - moved.mean((0, 1))).std())
+    assert errors[0] > 1.5 * errors[1] > 1.5 * errors[2]
+    tinted = _unit(_shown([piece], "pieces", change=0.2, keeps=0.5)[0])
+    np.testing.assert_allclose(tinted.mean(), _unit(piece).mean() + 0.1, atol=0.03)
 
 
 def test_detail_counts_away_from_seams_and_holes_only() -> None:
@@ -99,19 +117,29 @@ def test_detail_counts_away_from_seams_and_holes_only() -> None:
     assert (alone == 1).all()
 
 
-def test_a_background_keeps_its_pixels_where_the_model_changes_nothing() -> None:
+@pytest.mark.parametrize("keeps", [0.0, 0.05])
+def test_a_background_keeps_its_pixels_where_the_model_changes_nothing(keeps: float) -> None:
     photograph = painting(64, 64)
     front = painting(16, 16, x=8, y=24, seed=8)
-    base = torch.zeros(1, 3, SIZE, SIZE)
+    base = torch.zeros(1, 3, SIZE, SIZE)  # a model that does not hold the photograph at all
     made = base.clone()
     made[..., 6:10, 2:6] = 0.8
-    layer, _ = _shown([photograph, front], "background", made=made, background=base)
+    pieces = [photograph, front]
+    layer, _ = _shown(pieces, "background", made=made, background=base, keeps=keeps)
     shown, before = _unit(layer), _unit(photograph)
-    np.testing.assert_allclose(shown[:, 40:], before[:, 40:], atol=LEVEL)
-    inside = shown[30:34, 14:18]  # of the piece: as the model paints it
-    assert abs(inside.mean() - 0.9) < 0.15
-    plain, _ = _shown([photograph, front], "pieces", made=made)
-    assert np.abs(_unit(plain)[:, 44:] - before[:, 44:]).mean() > 0.05
+    np.testing.assert_allclose(shown[:, 46:], before[:, 46:], atol=LEVEL)
+    assert np.abs(shown - before)[26:38, 10:22].mean() > 0.1
+    plain, _ = _shown(pieces, "pieces", made=made, keeps=keeps)
+    assert np.abs(_unit(plain)[:, 46:] - before[:, 46:]).mean() > 0.05
+
+
+def test_a_correction_goes_on_into_holes() -> None:
+    left = painting(64, 40)
+    left.array[..., :3] = 200
+    corner = _cut(painting(64, 64), 60, 0, 64, 4)
+    dark = torch.full((1, 3, SIZE, SIZE), -0.2)
+    layer, _ = _shown([left, corner], "background", made=dark, background=dark)
+    np.testing.assert_allclose(_unit(layer)[20:, 41:50], 200 / 255, atol=0.02)
 
 
 @pytest.mark.parametrize("detail", ["pieces", "background", "model"])

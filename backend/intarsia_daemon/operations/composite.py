@@ -80,11 +80,26 @@ def estimate(
             "Detail",
             "What of the pieces' own detail is shown.",
             (
-                Option("pieces", "Of the pieces", "Fading out towards seams and holes."),
-                Option("background", "Of the background", "A photograph behind stays sharp."),
+                Option("pieces", "Of all pieces", "Fading out towards seams and holes."),
+                Option(
+                    "background",
+                    "Of all, background fixed",
+                    "A photograph behind also keeps its colours where nothing was added.",
+                ),
                 Option("model", "As the model paints", "The model's own pixels, enlarged."),
             ),
             default="pieces",
+        ),
+        Scalar(
+            "keeps",
+            "Pieces keep",
+            "What of the pieces is smaller than this share of the collage stays theirs; what is "
+            "larger, like colours and light, the model decides. 0: it decides everything it can.",
+            0.0,
+            50.0,
+            5.0,
+            unit="%",
+            step=0.5,
         ),
         Scalar(
             "softness",
@@ -111,6 +126,7 @@ def composite(
     class_name: str,
     classes: str,
     detail: Any,
+    keeps: float,
     softness: float,
     refine: int,
     method: Any,
@@ -151,7 +167,7 @@ def composite(
             )
         with context.phase("layer"):
             context.tick()
-            returning = Returning(detail, softness / 100)
+            returning = Returning(detail, keeps / 100, softness / 100)
             shown = CompositePicture(rough, crop, done.composite.collage, returning, keep)
             behind = None
             if detail == "background" and len(rough.pieces) > 1:

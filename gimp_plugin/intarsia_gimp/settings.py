@@ -40,6 +40,7 @@ class Settings:
         self._on_look: list[Callable[[Any, Any], Any]] = []
         self._on_models: list[Callable[[], Any]] = []
         self._remember_binding()
+        self._forget_pieces()
         self.widget = self._build()
         known.listen(self._models_changed)
         for parameter in operation.parameters:
@@ -146,7 +147,17 @@ class Settings:
         else:
             control = controls.ListControl(argument)
         self._on_look.append(lambda *found: self._offer_layers(control, item, *found))
-        return self._labelled(item, control, tr(item.help))
+        row = self._labelled(item, control, tr(item.help))
+        if inputs.takes_pieces(item):
+            row.show_all()
+            row.set_no_show_all(True)
+            self._on_look.append(lambda _, group: self._show_pieces(row, argument, group))
+        return row
+
+    def _show_pieces(self, row: Any, argument: controls.TextArgument, group: Any) -> None:
+        """There is nothing to tick where a group was chosen."""
+        from_group = group is not None and not inputs.needs_layer(self._operation)
+        row.set_visible(not from_group or bool(argument.get()))
 
     def _labelled(self, item: Input | Parameter, control: Any, hint: str) -> Any:
         focus = getattr(control, "focus", None)
@@ -184,6 +195,12 @@ class Settings:
             name = argument_name(parameter.name)
             self._config.set_property(name, tags.as_text(binding))
 
+    def _forget_pieces(self) -> None:
+        """Begin with what is chosen now, not with what was ticked in another run."""
+        for item in inputs.chosen_inputs(self._operation):
+            if inputs.takes_pieces(item):
+                self._config.set_property(argument_name(item.name), "")
+
     def _tag_rows(self, element: Any) -> list[tuple[str, str, str, int]]:
         found = tags.tagged(self._image, element) if self._image is not None else {}
         return [
@@ -215,7 +232,8 @@ class Settings:
             skipped = (active.get_id(), element.get_id())
             layers = [(word, layer) for word, layer in layers if layer.get_id() not in skipped]
         if inputs.takes_pieces(item):
-            control.offer(_labelled_layers(layers), _pieces_note(element))
+            note = tr("None ticked: the layers that were chosen in the Layers list.")
+            control.offer(_labelled_layers(layers), note)
             return
         texts = {
             other.name: self._config.get_property(argument_name(other.name)) or ""
@@ -228,12 +246,6 @@ class Settings:
             control.offer(_labelled_layers(layers), default if near is not None else "")
         else:
             control.offer([("", default), *_labelled_layers(layers)], keep_unknown=False)
-
-
-def _pieces_note(group: Any) -> str:
-    if group is None:
-        return tr("None ticked: the layers that were chosen in the Layers list.")
-    return tr("None ticked: the layers of the group “%s”.") % group.get_name()
 
 
 def _labelled_layers(layers: list[tuple[str, Any]]) -> list[tuple[str, str]]:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gi.repository import Gimp
+from gi.repository import Gimp, GimpUi
 from tests.gimp import pictures_for_tests as made
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import Input, Operation, Pixels
-from intarsia_gimp import arguments, canvas, inputs, placement, procedures, reading, tree
+from intarsia_gimp import arguments, canvas, inputs, placement, procedures, reading, settings, tree
 
 RED, GREEN, BLUE = (255, 0, 0, 255), (0, 255, 0, 255), (0, 0, 255, 255)
 FUSE = Operation(
@@ -341,6 +341,35 @@ def test_the_menu_entry_can_be_chosen_with_a_group_with_several_layers_or_with_n
     procedure = procedures._operation(None, "x", FUSE)
     (wanted,) = procedure.facts["sensitivity_mask"][0]
     assert wanted == mask.NO_DRAWABLES | mask.DRAWABLE | mask.DRAWABLES
+
+
+class Known:
+    """No engine."""
+
+    def listen(self, function: Any) -> None:
+        pass
+
+
+def test_layers_can_be_ticked_where_no_group_is_chosen_and_what_was_ticked_is_forgotten() -> None:
+    image, layers = _scene()
+    config = made.Config(**{"pieces": "Frame", "keep": "selection", "seed": 0})
+    dialog, known = GimpUi.ProcedureDialog(), Known()
+    column = settings.Settings(dialog, config, FUSE, image, known)  # type: ignore[arg-type]
+    assert config.values["pieces"] == "", "the group that is chosen now counts"
+    row = column._rows["pieces"]
+    column.look(layers["Bird"], layers["Bird"])
+    assert not row.get_visible()
+    column.look(layers["Frame"], None)
+    assert row.get_visible()
+    box = row.get_children()[1].get_children()[0].get_children()[0].get_children()[0]
+    assert box.get_child().get_text() == "Frame"
+    box.set_active(True)
+    assert config.values["pieces"] == "Frame"
+    column.look(layers["Bird"], layers["Bird"])
+    assert row.get_visible(), "what counts can be seen"
+    lay = settings.Settings(dialog, made.Config(pieces="", seed=0), LAY, image, known)  # type: ignore[arg-type]
+    lay.look(layers["Back"], layers["Back"])
+    assert lay._rows["pieces"].get_visible(), "beside a picture they must be named"
 
 
 @pytest.mark.parametrize("name", ["folder x", "folder /pictures"])

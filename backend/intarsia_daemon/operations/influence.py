@@ -129,11 +129,12 @@ def influence(
             seen = visible_part(picture)
             square = whole_crop(seen, loaded.generator.resolution)
             given = _given_parts(seen, area, areas)
-            small = {
-                name: square.small_coverage(coverage_on(seen, item)).to(context.device)
-                for name, item in given.items()
-            }
+            coverages = {name: coverage_on(seen, item) for name, item in given.items()}
         held = regressed(loaded, context, square, source_class=source_class)
+        small = {
+            name: square.small_coverage(coverage).to(context.device) * held.known
+            for name, coverage in coverages.items()
+        }
         run = _Run(loaded, held, context, replacements)
         with context.phase("measure"):
             if len(small) == 1:

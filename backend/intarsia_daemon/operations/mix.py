@@ -31,7 +31,6 @@ from intarsia_models.latent_composition.latents import decode
 from intarsia_models.latent_composition.mixing import (
     blended,
     composed,
-    context_share,
     pixel_blend,
 )
 
@@ -136,8 +135,8 @@ def mix(
         y = class_tensor(loaded, find_class(loaded, class_name)) if class_name else None
         small = None
         if coverage is not None:
-            small = softened(both[0].crop, coverage, softness).to(context.device)
-            alpha = context_share(small) if by_area else alpha
+            small = softened(both[0].crop, coverage, softness).to(context.device) * both[0].known
+            alpha = share_outside(small, both[0].known) if by_area else alpha
         with context.phase("mix"):
             context.progress("Mixing", 1, 2)
             made = _mixed(generator, both, alpha, small, y)
@@ -156,6 +155,12 @@ def mix(
             metrics={"alpha": alpha},
             notes=[note for item in both for note in item.notes],
         )
+
+
+def share_outside(area: Tensor, known: Tensor) -> float:
+    """How much of what is known of the picture lies outside an area: the blends' alpha in the
+    paper's comparison."""
+    return 1.0 - float(area.sum() / known.sum())
 
 
 @torch.inference_mode()

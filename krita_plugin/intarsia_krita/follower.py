@@ -108,7 +108,7 @@ class Follower:
             return False
         self._next += 1
         one = rested[self._next % len(rested)]
-        every = bands(one.source, self._number)
+        every = bands(self._document, one.source, self._number)
         one.turn = (one.turn + 1) % len(every)
         band = every[one.turn]
         if zlib.crc32(watched(self._document, one.source, band)) == one.prints.get(band):

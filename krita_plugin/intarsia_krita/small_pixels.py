@@ -1,7 +1,8 @@
 """Small pixels for a preview, read in bands: one takes so little time that painting never waits.
 
 Everything is made smaller by one whole number, on a grid that begins at the canvas's corner; so
-places and sizes stay exact, and a pixel is the mean of the square that it stands for.
+places and sizes stay exact, and a pixel is the mean of the square that it stands for. Where Krita
+must convert the colours, which takes long, it is the middle of the square.
 """
 
 from __future__ import annotations
@@ -14,13 +15,24 @@ from intarsia_krita.layer_tree import is_shown
 from intarsia_krita.qt import Qt, QtGui
 from intarsia_krita.reading import is_composed, read_one
 from intarsia_krita.sources import Source
-from intarsia_krita.wire_pixels import Rectangle, around, color_space, fade, srgb_bytes
+from intarsia_krita.wire_pixels import (
+    ColorSpace,
+    Rectangle,
+    around,
+    color_space,
+    fade,
+    is_srgb8,
+    srgb_bytes,
+)
 
 SIDE = 512
 """Largest width and height of what is read, all inputs together."""
 BAND = 1 << 19
 """Pixels read at once, at most; a band is one row of the small picture at least."""
+CONVERTED = 1 << 14
+"""Pixels whose colours are converted at once, at most."""
 _COVERAGE = ("selection", "mask")
+_ITEMS: dict[int, Any] = {4: "I", 2: "H", 1: "B"}
 
 Format = QtGui.QImage.Format
 
@@ -41,10 +53,12 @@ def cells(place: Rectangle, number: int) -> Rectangle:
     return left, top, -(-(x + width) // number) - left, -(-(y + height) // number) - top
 
 
-def bands(source: Source, number: int) -> list[Rectangle]:
+def bands(document: Any, source: Source, number: int) -> list[Rectangle]:
     """What is read one after the other, in pixels of the canvas: whole rows of the grid."""
     left, top, width, height = cells(source.bounds, number)
     rows = max(1, BAND // (width * number * number))
+    if source.kind not in _COVERAGE and not is_srgb8(_space(document, source)):
+        rows = max(1, min(rows, CONVERTED // width))
     return [
         (
             left * number,
@@ -88,11 +102,11 @@ def read_small(
     coverage, data = source.kind in _COVERAGE, bytearray()
     whole = None if _is_read_in_bands(document, source) else read_one(document, source, "u8")
     prints.clear()
-    for band in bands(source, number):
+    for band in bands(document, source, number):
         raw = watched(document, source, band)
         prints[band] = zlib.crc32(raw)
         if whole is None:
-            data += _smaller(_image(document, source, band, raw), number)
+            data += _small(document, source, band, number, raw)
         yield
     if whole is not None:
         return _made_smaller(whole, number)
@@ -112,14 +126,43 @@ def _is_read_in_bands(document: Any, source: Source) -> bool:
     return source.kind in ("canvas", *_COVERAGE)
 
 
-def _image(document: Any, source: Source, band: Rectangle, raw: bytes) -> Any:
+def _small(document: Any, source: Source, band: Rectangle, number: int, raw: bytes) -> bytes:
+    """A band as Krita has it, made smaller."""
     width, height = band[2:]
     if source.kind in _COVERAGE:
         gray = _whole(raw, _area(band))
-        return QtGui.QImage(gray, width, height, width, Format.Format_Grayscale8)
-    space = color_space(source.nodes[0] if source.nodes else document)
-    bgra = _whole(srgb_bytes(document, raw, band, space, "u8"), 4 * _area(band))
-    return QtGui.QImage(bgra, width, height, 4 * width, Format.Format_ARGB32)
+        return _smaller(QtGui.QImage(gray, width, height, width, Format.Format_Grayscale8), number)
+    space = _space(document, source)
+    if not is_srgb8(space):
+        place = cells(band, number)
+        raw = srgb_bytes(document, _middles(raw, band, number), place, space, "u8")
+        width, height, number = *place[2:], 1
+    bgra = _whole(raw, 4 * width * height)
+    image = QtGui.QImage(bgra, width, height, 4 * width, Format.Format_ARGB32)
+    return _smaller(image, number)
+
+
+def _middles(raw: bytes, band: Rectangle, number: int) -> bytes:
+    """Of each square of a band the pixel in its middle, whatever a pixel is made of."""
+    width, height = band[2:]
+    size = len(raw) // _area(band)
+    if number == 1 or not size:
+        return raw
+    item = next(item for item in (4, 2, 1) if size % item == 0)
+    parts, there = size // item, memoryview(raw).cast(_ITEMS[item])
+    small = memoryview(bytearray(size * (width // number) * (height // number)))
+    taken, line, row = small.cast(_ITEMS[item]), width * parts, width // number * parts
+    for index in range(height // number):
+        begin = (index * number + number // 2) * line
+        for part in range(parts):
+            first = begin + number // 2 * parts + part
+            found = there[first : begin + line : number * parts]
+            taken[index * row + part : (index + 1) * row : parts] = found
+    return bytes(small)
+
+
+def _space(document: Any, source: Source) -> ColorSpace:
+    return color_space(source.nodes[0] if source.nodes else document)
 
 
 def _area(place: Rectangle) -> int:

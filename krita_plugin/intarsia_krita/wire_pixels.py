@@ -47,6 +47,11 @@ def color_space(item: Any) -> ColorSpace:
     return item.colorModel(), item.colorDepth(), item.colorProfile()
 
 
+def is_srgb8(space: ColorSpace) -> bool:
+    """Whether Krita's bytes need no conversion but their order to be RGBA, sRGB, ``u8``."""
+    return space[:2] == ("RGBA", "U8") and space[2] in _SRGB
+
+
 def to_wire(
     document: Any, data: bytes, bounds: Rectangle, space: ColorSpace, dtype: str
 ) -> bytearray:

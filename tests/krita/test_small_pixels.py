@@ -100,6 +100,24 @@ def test_opacity_selection_and_depth_are_in_the_small_pixels() -> None:
     assert bytes(keep.data) == bytes([200]) * 4
 
 
+@pytest.mark.parametrize("depth", ["U8", "U16", "F32"])
+@pytest.mark.parametrize("side", [512, 12, 6])
+def test_what_must_be_converted_is_taken_from_the_middle_of_each_square(
+    depth: str, side: int
+) -> None:
+    made = collage(("RGBA", depth, krita.LINEAR))
+    house = group_of(made).children[1]
+    house.pixels = {(x, y): (0.5, x / 23, y / 15, 1.0) for x in range(24) for y in range(16)}
+    _, found = small(made, side)
+    number = 24 // found.width
+    for x, y in ((1, 1), (found.width - 1, found.height - 1)):
+        middle = (x * number + number // 2, y * number + number // 2)
+        linear = house.pixels[middle][:3]
+        wanted = [round(255 * krita._to_srgb(value)) for value in linear]
+        assert list(rgba(found, x, y)[:3]) == pytest.approx(wanted, abs=2)
+        assert rgba(found, x, y)[3] == 255
+
+
 def test_a_piece_that_krita_must_compose_is_small_too() -> None:
     made = collage()
     house = group_of(made).children[1]

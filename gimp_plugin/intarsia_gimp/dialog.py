@@ -125,7 +125,7 @@ class OperationDialog:
             asked=lambda: self._asked() if self._sources is not None else None,
             look=self._look,
             thumbnail=self._thumbnail,
-            show=self._picture.set_from_pixbuf,
+            show=self._show_live,
             failed=lambda error: self._problem.show(error),
         )
         left.pack_start(self._live.widget, False, False, 0)
@@ -281,6 +281,10 @@ class OperationDialog:
         if self._image is None or not self._image.is_valid():
             return None
         return self._image.get_thumbnail(*self._room, Gimp.PixbufTransparency.SMALL_CHECKS)
+
+    def _show_live(self, pixbuf: Any) -> None:
+        self._problem.hide()
+        self._picture.set_from_pixbuf(pixbuf)
 
     # --- the job ------------------------------------------------------------------------------
 

@@ -235,8 +235,10 @@ def test_influence_gives_a_semi_transparent_layer(
 
 RUN = KEEP = (90, 40)
 """Run turns into Keep in the same place: pixels from the lower right corner."""
-PREVIEW = (205, 40, 560, 420)
-"""Where the dialog shows the picture, on the screen."""
+PLACE = (640, 40)
+"""Where the dialog is put: beside the image, which is dragged to the left."""
+PREVIEW = (640, 40, 995, 420)
+"""Where the dialog shows the picture then, on the screen."""
 
 
 def _preview(screen: session.Screen) -> np.ndarray:
@@ -252,7 +254,12 @@ def test_the_preview_follows_the_pieces_and_one_call_is_one_undo_step(
     assert made["layers"] == ["More oranges", "Oranges", "Apples"]
     with gimp.screen(saved) as screen:
         before = screen.probe()
+        screen.tool("mousemove", "665", "450", "mousedown", "2")
+        for x in (600, 500, 400):
+            screen.tool("mousemove", str(x), "450")
+        screen.tool("mouseup", "2")
         dialog = screen.open("python-fu-intarsia-composite", "Composite")
+        screen.tool("windowmove", "--sync", dialog, *map(str, PLACE))
         time.sleep(1.5)
         plain = _preview(screen)
         letter = mnemonic_of(nicks_of(catalog.operation("composite"))[LIVE])

@@ -41,6 +41,10 @@ def test_the_quick_demo_writes_a_page_whose_pictures_and_commands_exist(tmp_path
     assert len(commands) == len(EXAMPLES)
     for words in commands:
         _check_command(words, tmp_path)
+    assert (tmp_path / "complete_collage_2.png").read_bytes() != (
+        tmp_path / "complete_collage_1.png"
+    ).read_bytes(), "two variants"
+    assert (tmp_path / "fruit-balanced" / "rebalance.csv").is_file()
     assert not (tmp_path / "engine" / "run" / "endpoint.json").exists()
 
 
@@ -52,7 +56,7 @@ def _check_command(words: list[str], folder: Path) -> None:
     settings = [value for name, value in options if name == "--set"]
     build_request(words[2], {}, inputs, [], settings, None)
     for text in inputs:
-        assert (folder / text.partition("=")[2].partition("#")[0]).is_file()
+        assert (folder / text.partition("=")[2].partition("#")[0]).exists()
 
 
 def test_the_page_escapes_what_it_shows(tmp_path: Path) -> None:

@@ -18,9 +18,11 @@ from intarsia_client.client import Client
 from intarsia_client.endpoint import write_engine_file
 from intarsia_client.errors import IntarsiaError
 from intarsia_client.version import __version__
+from intarsia_daemon.demo.collages import FOLDER, FOLDER_PICTURES, RESULTS
 from intarsia_daemon.demo.examples import EXAMPLES, PICTURES
 from intarsia_daemon.demo.page import Chapter, write_page
 from intarsia_daemon.demo.showing import Showing
+from intarsia_daemon.packs import packs_folder
 
 QUICK_SIDE = 96
 """Longest side of the pictures with ``--quick``."""
@@ -80,6 +82,11 @@ def _lay_out(out: Path, quick: bool) -> None:
                 (out / name).write_bytes(reduce_document(file, QUICK_SIDE))
             else:
                 shutil.copyfile(file, out / name)
+    (out / FOLDER).mkdir(exist_ok=True)
+    shutil.rmtree(out / RESULTS, ignore_errors=True)  # an earlier demo's; it is never overwritten
+    for name in FOLDER_PICTURES:
+        shipped = packs_folder() / catalog.packs()[0]["id"] / "pictures" / name
+        shutil.copyfile(shipped, out / FOLDER / shipped.name)
 
 
 def _learnt_files() -> set[str]:

@@ -2,37 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from intarsia_daemon.demo.collages import COLLAGES
+from intarsia_daemon.demo.example import Example
 
 PICTURES = (
     "ATTRIBUTION.md",
     "LICENSE-GroceryStoreDataset.txt",
     "apples.ora",
     "coffee_lemon.ora",
+    "collage.ora",
     "portrait_cap.ora",
     "shipwreck.ora",
     "starry_night_lemur.ora",
 )
 """Files of this package's ``pictures`` folder; the layered ones are inputs."""
-
-
-@dataclass(frozen=True)
-class Example:
-    """One run and what the page says about it."""
-
-    name: str
-    """Of the output files."""
-    title: str
-    text: str
-    operation: str
-    inputs: dict[str, str] = field(default_factory=dict)
-    """``FILE#LAYER`` by input, or by ``INPUT:NAME`` where there are several."""
-    settings: dict[str, str] = field(default_factory=dict)
-    ending: str = ".png"
-    alone: bool = False
-    """Whether the result is shown without the picture below it."""
-    before: str = "pasted as it is"
-    """What the picture of all inputs, one above the other, is called."""
 
 
 _APPLES = "apples.ora#Apples"
@@ -177,4 +160,5 @@ EXAMPLES = (
         alone=True,
         before="the picture",
     ),
+    *COLLAGES,
 )

@@ -13,8 +13,12 @@ h1 { font-size: 1.8rem; margin-bottom: 0; } h2 { margin: 3rem 0 .2rem; }
 p { max-width: 48rem; } .quiet { opacity: .75; }
 .row { display: flex; flex-wrap: wrap; gap: 1rem; align-items: flex-start; }
 figure { margin: 0; flex: 1 1 20rem; }
-figure img { width: 100%; border-radius: 4px; display: block; }
-.small figure { flex: 0 0 9rem; } figcaption { font-size: .85rem; opacity: .8; padding-top: .3rem; }
+figure img { width: 100%; border-radius: 4px; display: block;
+             background: repeating-conic-gradient(#8883 0 25%, #0000 0 50%) 0 0 / 1.2rem 1.2rem; }
+figure:only-child { flex: 0 1 auto; }
+figure:only-child img { width: auto; min-width: 20rem; max-width: 100%; }
+.row.small figure { flex: 0 0 9rem; } .row.small img { width: 100%; min-width: 0; }
+figcaption { font-size: .85rem; opacity: .8; padding-top: .3rem; }
 pre { background: var(--soft); border: 1px solid var(--line); border-radius: 4px; padding: .7rem;
       white-space: pre-wrap; overflow-wrap: anywhere; font-size: .82rem; }
 table { border-collapse: collapse; } td, th { padding: .2rem .9rem .2rem 0; text-align: left; }

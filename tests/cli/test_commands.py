@@ -107,6 +107,8 @@ def test_operations_are_listed_and_described(intarsia: Intarsia) -> None:
     assert [line.split("\t")[0] for line in listed.out.splitlines()] == list(catalog.operations())
     assert "method = poisson" in described.out
     assert "poisson | feather | hard" in described.out
+    assert "live" not in described.out
+    assert "show it live" in intarsia("operations", "composite").out
 
 
 def test_operations_json_is_one_object(intarsia: Intarsia) -> None:

@@ -19,7 +19,7 @@ SCRIPT = """
 import json, sys
 sys.path[:0] = sys.argv[1:3]
 declaration, steps = json.loads(sys.argv[3]), []
-from intarsia_client import catalog, wording
+from intarsia_client import catalog, latest, wording
 from intarsia_client.client import Client
 from intarsia_client.errors import InvalidRequest, JobFailed
 from intarsia_client.schema import Operation, Pixels
@@ -38,6 +38,14 @@ with Client.connect(app="thin", start=False, timeout_s=20) as client:
     (layer,) = result.layers
     assert bytes(layer.data) == bytes(picture.data), "the layer came back changed"
     steps += [layer.name, result.recipe["label"]]
+    shown = []
+    live = latest.LatestOnly(
+        lambda rounds: client.submit(operation, [picture, area], {"rounds": rounds}),
+        on_result=lambda rounds, result: shown.append((rounds, len(result.layers))),
+        on_error=lambda rounds, error: shown.append((rounds, repr(error))),
+    )
+    live.request(3)
+    assert live.wait_idle(20.0) and shown == [(3, 1)], shown
     steps.append(client.estimate(operation, {}, [picture])["text"])
     try:
         client.submit(operation, [picture], {"rounds": 99})

@@ -87,7 +87,7 @@ def run(
     Inputs are PNG, JPEG, TIFF, WebP, or layered .ora, .kra and .psd files: FILE#LAYER takes one
     layer (FILE#Group/Layer inside a group, FILE#below:LAYER everything under it). Where an
     operation takes several areas and none is given, the picture's layers with a colour label are
-    the areas.
+    the areas. Rough pieces are a group's visible layers (FILE#Group), several files, or a folder.
     """
     started = time.monotonic()
     earlier = recipes.read_recipe(recipe) if recipe is not None else {}

@@ -38,7 +38,7 @@ PARTS = ("all", "relabelling", "composition")
 @click.option("--calibrations", default=8, help="Pictures that both latent spaces are tried on.")
 @click.option("--calibration-steps", default=100)
 @click.option("--collages", default=200, help="For what takes one pass.")
-@click.option("--slow-collages", default=16, help="For optimisation, too.")
+@click.option("--slow-collages", default=12, help="For optimisation, too.")
 @click.option("--refine-steps", default=40, help="Of each optimisation of a collage.")
 @click.option("--seed", default=0)
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs")
@@ -117,7 +117,6 @@ def _composition(
     **_: Any,
 ) -> None:
     begun = time.perf_counter()
-    click.echo(f"composing {collages} collages, optimising {slow_collages}")
     found = composition(
         generator,
         real.pixels.float() / 127.5 - 1.0,
@@ -132,6 +131,7 @@ def _composition(
         adapt_count=max(2, slow_collages // 3),
         seed=seed,
         clock=time.process_time if clock == "cpu" else time.perf_counter,
+        say=click.echo,
     )
     known = {**facts, "seconds": time.perf_counter() - begun}
     write_composition(out / "results.md", out / "images", found, known)

@@ -45,6 +45,8 @@ from intarsia_models.latent_composition.superpixels import Discovery, discover_p
 Tick = Callable[[], object]
 Clock = Callable[[], float]
 BLENDS = ("composition", "latent alpha-blend", "pixel alpha-blend")
+ADAPTING_RATES = (5e-5, 5e-4)
+"""The public notebook's, and ten times as much."""
 LEAST_SUBJECT, MOST_SUBJECT = 0.1, 0.7
 """Share of a picture that its subject has where parts are compared."""
 
@@ -350,6 +352,7 @@ def composition(
     adapt_count: int,
     seed: int,
     clock: Clock = time.perf_counter,
+    say: Callable[[str], object] = lambda text: None,
     tick: Tick = lambda: None,
 ) -> Composition:
     """Everything, on a generator with a regressor and real pictures that neither has seen.
@@ -368,33 +371,38 @@ def composition(
         adapt_count: Pictures that are adapted to.
         seed: Of the generator's pictures.
         clock: What time is taken with.
+        say: Told in a few words what begins.
         tick: Called between pictures.
     """
     cases = collage_cases(pictures, max(collages, slow_collages))
     real = mirrored(pictures)
     quick = quick_methods()
+    say(f"{collages} collages in one pass")
+    one_pass = compare(generator, cases[:collages], quick, real, looks, clock=clock, tick=tick)
+    say(f"{slow_collages} collages, {steps} steps of each optimisation")
     both = {**quick, **slow_methods(steps, starts)}
+    slow = compare(generator, cases[:slow_collages], both, real, looks, clock=clock, tick=tick)
+    say(f"{blend_count} blends")
+    blended = blends(generator, pictures, blend_count, tick=tick)
+    say(f"parts of {part_count} pictures")
+    found = parts(
+        generator, pictures, count=part_count, replacements=replacements, seed=seed, tick=tick
+    )
+    say(f"adapting to {adapt_count} pictures")
     adapted = [
         adapting(
             generator, pictures, count=adapt_count, steps=30, rate=rate, clock=clock, tick=tick
         )
-        for rate in (5e-5, 5e-4)
+        for rate in ADAPTING_RATES
     ]
     return Composition(
-        quick=compare(generator, cases[:collages], quick, real, looks, clock=clock, tick=tick),
-        slow=compare(generator, cases[:slow_collages], both, real, looks, clock=clock, tick=tick),
+        quick=one_pass,
+        slow=slow,
         references=references(generator, pictures, looks, collages, seed),
         looks=(looks[0].name, looks[1].name),
         real=len(pictures),
-        blends=blends(generator, pictures, blend_count, tick=tick),
-        parts=parts(
-            generator,
-            pictures,
-            count=part_count,
-            replacements=replacements,
-            seed=seed,
-            tick=tick,
-        ),
+        blends=blended,
+        parts=found,
         adapting=adapted,
         steps=steps,
     )

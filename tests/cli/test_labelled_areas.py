@@ -23,7 +23,8 @@ from tests.cli.sample_files import (
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import COLOR_LABELS, ClassBinding, Input, ModelRef, Operation
-from intarsia_daemon.cli.sources import Source, SourceReader, Wish, parse_wish
+from intarsia_daemon.cli.sources import Source, SourceReader
+from intarsia_daemon.cli.wishes import Wish, parse_wish
 from intarsia_daemon.documents import formats
 
 PICTURE = Input("picture", "picture", "Picture", "A picture.")

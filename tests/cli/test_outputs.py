@@ -24,7 +24,8 @@ from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import Input, Operation, Result, ResultLayer
 from intarsia_daemon import recipes
 from intarsia_daemon.cli.outputs import Written, check_target, write_output
-from intarsia_daemon.cli.sources import Source, SourceReader, Wish
+from intarsia_daemon.cli.sources import Source, SourceReader
+from intarsia_daemon.cli.wishes import Wish
 from intarsia_daemon.documents import formats, openraster, pictures
 from intarsia_daemon.documents.document import Document, Layer
 from intarsia_daemon.output_manifest import write_whole

@@ -13,7 +13,8 @@ from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import Input, Operation, Result, ResultLayer
 from intarsia_daemon.cli import batch_recipe
 from intarsia_daemon.cli.outputs import write_output
-from intarsia_daemon.cli.sources import Source, SourceReader, Wish
+from intarsia_daemon.cli.sources import Source, SourceReader
+from intarsia_daemon.cli.wishes import Wish
 from intarsia_daemon.documents import formats, openraster
 from intarsia_daemon.documents.document import Document, Layer, LayerMask
 from intarsia_daemon.documents.pieces import piece_of, pieces_of

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from tests.support import reference_data
 
-from intarsia_daemon.cli.sources import SourceReader, Wish
+from intarsia_daemon.cli.sources import SourceReader
+from intarsia_daemon.cli.wishes import Wish
 from intarsia_daemon.documents import formats
 from intarsia_daemon.documents.compositing import flatten
 from intarsia_daemon.documents.document import FULL, Document

@@ -19,7 +19,8 @@ from tests.cli.sample_files import (
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import Input, Operation
-from intarsia_daemon.cli.sources import SourceReader, Wish, coverage, parse_wish
+from intarsia_daemon.cli.sources import SourceReader, coverage
+from intarsia_daemon.cli.wishes import Wish, parse_wish
 from intarsia_daemon.documents import openraster, pictures
 from intarsia_daemon.documents.document import Document, Layer
 

@@ -15,7 +15,7 @@ from intarsia_client.schema import MAX_SEED, Folder, Operation
 from intarsia_daemon import recipes
 from intarsia_daemon.cli.models import named_models
 from intarsia_daemon.cli.outputs import SUFFIXES
-from intarsia_daemon.cli.sources import Wish, pictures_in, split_layer, wish_of
+from intarsia_daemon.cli.wishes import Wish, pictures_in, split_layer, wish_of
 from intarsia_daemon.output_manifest import file_hash
 
 if sys.version_info >= (3, 11):

@@ -23,8 +23,9 @@ from intarsia_daemon.cli.outputs import (
     write_frames,
     write_output,
 )
-from intarsia_daemon.cli.sources import Source, SourceReader, Wish, parse_wish
+from intarsia_daemon.cli.sources import Source, SourceReader
 from intarsia_daemon.cli.terminal import ProgressLines, cancelling, print_object
+from intarsia_daemon.cli.wishes import Wish, parse_wish
 
 
 @dataclass

@@ -39,7 +39,7 @@ def heat_layer(name: str, heat: Tensor, crop: Crop, *, area: Tensor | None = Non
     warm = crop.enlarged(heat, window)[0, 0].clamp(0, 1).numpy()
     levels = ((COLDEST + (1 - COLDEST) * warm) * 255).round().astype(np.uint8)
     colours = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1] / 255.0
-    alpha = STRONGEST * np.sqrt(warm)
+    alpha = STRONGEST * warm
     if area is not None:
         line = _outline(crop.enlarged(area, window)[0, 0].numpy())
         colours = colours + line[..., None] * (np.array(OUTLINE) - colours)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -58,6 +59,12 @@ class SmallPicture:
     def whole(self) -> Tensor:
         """(1, 3, R, R): with mid-grey where nothing is known, for scorers."""
         return self.image * self.known_share
+
+    def as_picture(self, area: Tensor | None = None) -> Picture:
+        """At the model's size, 8 bits; only the part of it in an area, (1, 1, R, R) in [0, 1]."""
+        alpha = self.known_share if area is None else self.known_share * area
+        canvas = Picture(np.zeros((1, 1, 4), np.uint8))
+        return Picture(layer_from_tensors("", self.image, alpha, like=canvas).array)
 
 
 def small_picture(model: LoadedModel, picture: Picture) -> SmallPicture:

@@ -34,7 +34,7 @@ from intarsia_daemon.part_swaps import (
     swapped,
 )
 from intarsia_daemon.picture_folders import ReadPicture, check_free, read_picture
-from intarsia_daemon.pixels import Layer, Picture
+from intarsia_daemon.pixels import Layer, Picture, picture_tensor
 from intarsia_daemon.real_pictures import whole_crop
 from intarsia_daemon.rebalancing import (
     SHOWN_PAIRS,
@@ -52,6 +52,7 @@ from intarsia_daemon.rebalancing import (
 )
 from intarsia_daemon.rough_pieces import gathered, small_piece
 from intarsia_daemon.scorers import Scorer
+from intarsia_models.latent_composition.collages import paste
 from intarsia_models.latent_composition.composition import compose
 
 TABLE = "rebalance.csv"
@@ -322,14 +323,23 @@ class _Fates:
         """(n, 3, R, R): every candidate as it would come back, at the model's size."""
         run, small = self._run, entry.small
         others = [donor.small for donor in donors]
-        made = swapped(run.model, small, others, area, run.wishes.classes).clamp(-1, 1)
-        alpha = torch.cat([other.known_share * area for other in others]).to(made)
-        known = small.known_share.to(made)
-        if run.wishes.detail == "background":  # as `CompositePicture` puts it back
-            behind = alone(run.model, small)[1].clamp(-1, 1)
-            kept = (small.image.to(made) + made - behind).clamp(-1, 1)
-            made = torch.lerp(kept, made, alpha)
-        return made * (known + alpha * (1 - known))
+        made = swapped(run.model, small, others, area, run.wishes.classes)
+        behind = alone(run.model, small)[1]
+        target = small.as_picture()
+        crop = whole_crop(target, run.model.generator.resolution)
+        found = []
+        for other, picture in zip(others, made.split(1), strict=True):
+            run.context.tick()
+            rough = gathered([target, other.as_picture(area)])
+            collage = paste([small_piece(crop, item) for item in rough.pieces])
+            shown = CompositePicture(rough, crop, collage, Returning(run.wishes.detail), None)
+            layer = shown.layer("", picture, self._behind(behind))
+            found.append(picture_tensor(Picture(layer.array)) * collage.known)
+        return torch.cat(found).to(made)
+
+    def _behind(self, made: Tensor) -> Tensor | None:
+        """What the model makes of the picture alone, where that counts."""
+        return made if self._run.wishes.detail == "background" else None
 
     def _donors(self, entry: _Entry, area: Tensor) -> list[_Entry]:
         """Other pictures, drawn by seed and name, so that the order of the folder does not
@@ -369,7 +379,7 @@ class _Fates:
             piece_classes=kinds,
         )
         shown = CompositePicture(rough, crop, done.collage, Returning(run.wishes.detail), None)
-        layer = shown.layer("", done.picture, alone(run.model, entry.small)[1])
+        layer = shown.layer("", done.picture, self._behind(alone(run.model, entry.small)[1]))
         array = layer.array.copy()
         array[..., 3] = picture.array[..., 3]
         return Layer("", array, layer.x, layer.y)

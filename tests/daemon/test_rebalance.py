@@ -25,7 +25,8 @@ from intarsia_daemon.rebalancing import balance_of, is_kept, planned
 from intarsia_daemon.scorers import brightness
 
 COUNT = 9
-QUICK = {"candidates": 6, "region": "10, 10, 90, 90", "threshold": 0.45}
+THRESHOLD = 0.36
+QUICK = {"candidates": 6, "region": "10, 10, 90, 90", "threshold": THRESHOLD, "softness": 0.0}
 
 
 @pytest.fixture(name="home", scope="module")
@@ -93,7 +94,7 @@ def test_a_folder_gets_as_many_with_the_attribute_as_without(
 ) -> None:
     results = tmp_path / "results"
     before = _scores(folder)
-    showed = sum(score >= 0.45 for score in before.values())
+    showed = sum(score >= THRESHOLD for score in before.values())
     assert showed < COUNT // 2  # dark pictures are the larger side
     outcome = _run(context, folder, results)
     rows = _rows(results)
@@ -106,7 +107,7 @@ def test_a_folder_gets_as_many_with_the_attribute_as_without(
         assert float(row["score_before"]) == pytest.approx(before[stem], abs=0.01)
         assert float(row["score_after"]) == pytest.approx(after[stem], abs=0.01)
         if row["state"] == "changed":
-            assert float(row["score_before"]) < 0.45 <= float(row["score_after"])
+            assert float(row["score_before"]) < THRESHOLD <= float(row["score_after"])
             assert row["part_from"] in rows and row["part_from"] != row["picture"]
             assert row["output"].endswith(".png")
             assert read_picture(results / row["output"]).picture.array.shape == (64, 64, 4)
@@ -282,6 +283,9 @@ def test_the_part_is_relative_to_the_frame() -> None:
     np.testing.assert_allclose(part, expected, atol=1e-3)
     alone = wanted_part(box_area(frame, 50, 0, 100, 50), None, "")(8, 8)
     np.testing.assert_allclose(alone, 1, atol=1e-5)
+    soft = wanted_part(None, None, "0, 0, 50, 100", 0.05)(100, 100)[50]
+    assert soft[:35].min() > 0.99 and soft[65:].max() < 0.01
+    assert soft[47] > soft[50] > soft[53] and abs(soft[49] + soft[50] - 1) < 0.01
     region = wanted_part(None, None, "25 %, 0%, 50, 75")(100, 200)
     assert region[:75, 50:100].all() and region.sum() == 75 * 50
 

@@ -8,11 +8,11 @@ from typing import Any
 
 from torch import Tensor
 
-from intarsia_client.errors import InvalidRequest
+from intarsia_client.errors import IntarsiaError, InvalidRequest
 from intarsia_client.schema import Choice, Input, Option, Whole
 from intarsia_daemon import collage_parameters as shared
 from intarsia_daemon.context import Context, Estimate
-from intarsia_daemon.generator_models import LoadedModel, loaded_model
+from intarsia_daemon.generator_models import LoadedModel, chosen_model, loaded_model
 from intarsia_daemon.heat_layers import heat_layer, parts_layer
 from intarsia_daemon.operation import operation
 from intarsia_daemon.pixels import Area, Layer, Outcome, Picture
@@ -31,6 +31,11 @@ MOST_PARTS = 16
 NOTHING_MOVES = 1e-4
 """Largest deviation, of a range of 2, below which there is no heat to show."""
 SELECTION = "selection"
+SPEED = "influence"
+"""Under which the machine learns how fast it looks."""
+LOOK_S = 0.01
+"""For one replacement at 64 px on a machine of speed 1."""
+LEAST_LEARNT_S = 2.0
 
 AREAS = Input(
     "areas",
@@ -45,10 +50,12 @@ AREAS = Input(
 def estimate(
     parameters: Mapping[str, Any], sizes: Mapping[str, tuple[int, int]], context: Context
 ) -> Estimate:
-    """Seconds of a run."""
-    areas = len({"area", "areas"} & set(sizes))
-    passes = parameters["replacements"] * (areas or parameters["superpixels"])
-    seconds = 1.0 + 0.02 * passes
+    """Seconds of a run; how many parts there are is not known beforehand."""
+    given = {"area": 1, "areas": 2}
+    parts = sum(count for name, count in given.items() if name in sizes)
+    looks = parts or parameters["superpixels"] + (parameters["parts"] or MOST_PARTS)
+    plain = _plain_seconds(context, parameters["model"], parameters["replacements"] * looks)
+    seconds = 1.0 + plain / context.machine.factor(SPEED)
     return Estimate(seconds=seconds, trains=False, text="Many looks at the picture, no search.")
 
 
@@ -136,11 +143,18 @@ def influence(
             for name, coverage in coverages.items()
         }
         run = _Run(loaded, held, context, replacements)
+        began = context.clock()
         with context.phase("measure"):
             if len(small) == 1:
-                return run.of_one(*small.popitem())
-            found = small or run.found_parts(superpixels, parts or None)
-            return run.of_several(found, output, found_by_itself=not small)
+                done, looks = run.of_one(*small.popitem()), 1
+            else:
+                found = small or run.found_parts(superpixels, parts or None)
+                done = run.of_several(found, output, found_by_itself=not small)
+                looks = len(found) + (0 if small else superpixels)
+        plain = _plain_seconds(context, loaded.id, replacements * looks)
+        if plain >= LEAST_LEARNT_S:
+            context.machine.learn(SPEED, plain, context.clock() - began)
+        return done
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,6 +266,15 @@ class _Run:
             done += 1
 
         return tick
+
+
+def _plain_seconds(context: Context, model: str, looks: int) -> float:
+    """On a machine of speed 1."""
+    try:
+        resolution = context.models.card(chosen_model(context, model, "regressor")).resolution
+    except IntarsiaError:
+        resolution = 0  # no such model: the run says so
+    return looks * LOOK_S * ((resolution or 64) / 64) ** 2
 
 
 def _given_parts(picture: Picture, area: Area | None, areas: Sequence[Area]) -> dict[str, Area]:

@@ -115,6 +115,16 @@ def estimate(
             default="30, 30, 70, 70",
             max_length=80,
         ),
+        Scalar(
+            "softness",
+            "Softness",
+            "How softly the part ends, as a share of the picture's shorter side.",
+            0.0,
+            25.0,
+            3.0,
+            unit="%",
+            step=0.5,
+        ),
         Choice(
             "classes",
             "Classes",
@@ -160,6 +170,7 @@ def rebalance(
     threshold: float,
     candidates: int,
     region: str,
+    softness: float,
     classes: Any,
     detail: Any,
     copy_rest: bool,
@@ -173,14 +184,14 @@ def rebalance(
     """
     folder, names = files_of(pictures, "Pictures")
     place = results_folder(results, folder, "Results")
-    part = wanted_part(area, picture, region)
+    part = wanted_part(area, picture, region, softness / 100)
     plain = _plain_seconds(len(names), candidates)
     context.require_training(plain / context.machine.factor(SPEED))
     with loaded_model(context, model, capability="regressor") as loaded:
         found = find_scorer(scorer, loaded, tick=context.tick)
         settings = {
             "goal": goal, "threshold": threshold, "candidates": candidates, "scorer": scorer,
-            "classes": classes, "detail": detail, "part": part(256, 256).round(3).tolist(),
+            "classes": classes, "detail": detail, "part": part(64, 64).round(3).tolist(),
         }  # fmt: skip
         asked = {"operation": "rebalance", "version": 1, "parameters": settings}
         wishes = Wishes(
@@ -207,13 +218,16 @@ def rebalance(
         )
 
 
-def wanted_part(area: Area | None, picture: Picture | None, region: str) -> Part:
+def wanted_part(
+    area: Area | None, picture: Picture | None, region: str, softness: float = 0.0
+) -> Part:
     """The part by a picture's size.
 
     Args:
         area: Drawn by the artist, relative to ``picture``, else to its own rectangle.
         picture: The frame.
         region: Counts where there is no area: left, top, right, bottom in percent.
+        softness: Standard deviation of its edge, as a share of a picture's shorter side.
 
     Raises:
         InvalidRequest: The area is empty, or the region is none.
@@ -235,7 +249,11 @@ def wanted_part(area: Area | None, picture: Picture | None, region: str) -> Part
     def part(height: int, width: int) -> np.ndarray:
         smaller = height < frame.shape[0] or width < frame.shape[1]
         method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
-        return cv2.resize(frame, (width, height), interpolation=method).clip(0, 1)
+        sharp = cv2.resize(frame, (width, height), interpolation=method)
+        sigma = softness * min(height, width)
+        if sigma > 0:
+            sharp = cv2.GaussianBlur(sharp, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        return sharp.clip(0, 1)
 
     return part
 

@@ -291,3 +291,15 @@ def test_settings_that_cannot_be_trained_are_refused(change: dict, words: str) -
         regressor_training("draft", **change)
     with pytest.raises(ValueError, match="quality must be one of"):
         regressor_training("best")  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_it_trains_on_a_gpu_in_mixed_precision() -> None:
+    generator = small_generator()
+    settings = replace(QUICK, width=8, iterations=60, precision="auto", pixel_weight=5.0)
+    trained = train_regressor(generator, settings, device="cuda")
+    assert generator.regressor is not None
+    x = generator.synthesize(generator.sample_z(4, 1), torch.arange(4, device="cuda"))
+    assert x.is_cuda and generator.regressor(x).shape == (4, generator.z_dim)
+    assert trained.card()["losses"]["pixels"] < 5.0

@@ -267,7 +267,7 @@ def test_the_critics_gradients_in_bfloat16_point_the_same_way(
     (losses, plain), (rough_losses, rough) = found
     torch.testing.assert_close(rough_losses, losses, rtol=0.02, atol=2e-3)
     one, other = (torch.cat([g.flatten() for g in gradients]) for gradients in (plain, rough))
-    assert torch.cosine_similarity(one, other, dim=0) > 0.999
+    assert torch.cosine_similarity(one, other, dim=0) > 0.99
     scores = [
         critic.score_gradient(discriminator, fake, tick=no_tick, arithmetic=arithmetic)[1]
         for arithmetic in (None, torch.bfloat16)

@@ -76,8 +76,8 @@ def critic_gradients(
     forward = [layers.forward(picture) for picture in pictures]
     scores = torch.cat([trace.scores for trace in forward]).to(real.dtype)
     pixels = scores[0].numel()
-    slopes = scores.new_tensor([-1.0 / pixels, 1.0 / pixels, 1.0]).view(3, 1, 1, 1)
-    slopes = slopes.to(layers.dtype)
+    slopes = torch.ones(3, 1, 1, 1, dtype=layers.dtype, device=scores.device)
+    slopes[0], slopes[1] = -1.0 / pixels, 1.0 / pixels  # filled on the device: no copy, no wait
     ups = [part.expand(-1, 1, *scores.shape[-2:]) for part in _split_like(slopes, pictures)]
     deltas = [
         layers.backward(trace, up, to_input=index == len(forward) - 1)

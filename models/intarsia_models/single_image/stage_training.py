@@ -113,28 +113,65 @@ class StageTraining:
         step (it is the same one; running statistics of batch norm move once instead of once per
         critic step).
         """
-        settings = self.generator.settings
         self._set_learning_rates(iteration)
         with self._hooked():
-            fake = self._generated(noises)
-            real, weight = self.real, settings.penalty_weight
-            losses = None
-            for epsilon in epsilons.unbind():
-                losses = self.critic_gradients(
-                    self.discriminator,
-                    real,
-                    fake.detach(),
-                    epsilon,
-                    penalty_weight=weight,
-                    tick=self.tick,
-                )
-                self.discriminator_optimizer.step()
-            assert losses is not None
-            score, slope = self.score_gradient(self.discriminator, fake.detach(), tick=self.tick)
-            error = self._backward(fake, slope, settings)
-            for _ in range(settings.generator_steps):
-                self.generator_optimizer.step()
+            return self.step(noises, epsilons)
+
+    def step(self, noises: Sequence[Tensor], epsilons: Tensor) -> Losses:
+        """`iterate` at the learning rates that are set; nothing in it waits for the device."""
+        settings = self.generator.settings
+        fake = self._generated(noises)
+        real, weight = self.real, settings.penalty_weight
+        losses = None
+        for epsilon in epsilons.unbind():
+            losses = self.critic_gradients(
+                self.discriminator,
+                real,
+                fake.detach(),
+                epsilon,
+                penalty_weight=weight,
+                tick=self.tick,
+            )
+            self.discriminator_optimizer.step()
+        assert losses is not None
+        score, slope = self.score_gradient(self.discriminator, fake.detach(), tick=self.tick)
+        error = self._backward(fake, slope, settings)
+        for _ in range(settings.generator_steps):
+            self.generator_optimizer.step()
         return Losses(losses.real, losses.fake, losses.penalty, -score, error)
+
+    def rate_factor(self, iteration: int) -> float:
+        """By which all learning rates are multiplied at an iteration.
+
+        Deviation: the public code never drops them where the fraction of the iterations after which
+        it should is not a whole number; here it is rounded.
+        """
+        first_slow = round(self.generator.settings.lr_drop_at * self.iterations)
+        return LR_DROP if iteration >= first_slow else 1.0
+
+    def weights(self) -> list[Tensor]:
+        """Weights that learn, as tensors without a history."""
+        optimizers = (self.generator_optimizer, self.discriminator_optimizer)
+        groups = [group for optimizer in optimizers for group in optimizer.param_groups]
+        return [parameter.detach() for group in groups for parameter in group["params"]]
+
+    def state(self) -> list[Tensor]:
+        """All tensors that an iteration changes: the weights first, then running statistics and
+        what the optimizers keep; always in the same order once an iteration was made."""
+        optimizers = (self.generator_optimizer, self.discriminator_optimizer)
+        kept = [
+            optimizer.state[parameter]
+            for optimizer in optimizers
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+        ]
+        moments = [v for values in kept for v in values.values() if isinstance(v, Tensor)]
+        return [*self.weights(), *self.generator.buffers(), *moments]
+
+    def forget_gradients(self) -> None:
+        """Let go of the memory that gradients lie in."""
+        self.generator_optimizer.zero_grad(set_to_none=True)
+        self.discriminator_optimizer.zero_grad(set_to_none=True)
 
     def reconstruction(self) -> Tensor:
         """(1, 3, h, w): what the generator makes of the fixed noise."""
@@ -197,12 +234,7 @@ class StageTraining:
         return groups
 
     def _set_learning_rates(self, iteration: int) -> None:
-        """The drop comes at a fraction of the iterations, rounded.
-
-        Deviation: the public code never drops where that fraction is not a whole number.
-        """
-        settings = self.generator.settings
-        factor = LR_DROP if iteration >= round(settings.lr_drop_at * self.iterations) else 1.0
+        factor = self.rate_factor(iteration)
         rates = [rate for _, rate in self.generator_groups]
         for group, rate in zip(self.generator_optimizer.param_groups, rates, strict=True):
             group["lr"] = rate * factor
@@ -231,9 +263,10 @@ class StageTraining:
 
 
 def _adam(groups: list[tuple[list[nn.Parameter], float]]) -> torch.optim.Adam:
-    fused = groups[0][0][0].device.type in ("cpu", "cuda")
+    kind = groups[0][0][0].device.type
     return torch.optim.Adam(
         [{"params": parameters, "lr": rate} for parameters, rate in groups],
         betas=BETAS,
-        fused=fused,
+        fused=kind in ("cpu", "cuda"),
+        capturable=kind == "cuda",  # so that a graph can hold its steps
     )

@@ -28,6 +28,7 @@ from intarsia_models.single_image.recovery import (
     what_is_wrong,
 )
 from intarsia_models.single_image.settling import Settling
+from intarsia_models.single_image.stage_graph import GraphedStage
 from intarsia_models.single_image.stage_training import StageTraining
 
 LOSSES_EVERY = 20
@@ -94,6 +95,9 @@ class Trainer:
         self.choices = torch.Generator().manual_seed(model.seed)
         self.seconds = 0.0
         self.training: StageTraining | None = None
+        self.graphs = True
+        """Whether a CUDA device is given an iteration as a graph."""
+        self._notice: Callable[[str], None] = lambda text: None
         self.tries = 0
         """Failed tries of this stage."""
         self._start_state = StageStart(**self._networks())
@@ -136,7 +140,8 @@ class Trainer:
     ) -> TrainedModel:
         """Train to the end; see `train`."""
         self._tick = self._timed(tick)
-        self._notice = on_notice or (lambda text: None)
+        if on_notice is not None:
+            self._notice = on_notice
         if checkpoint_folder is None or not self._resume(checkpoint_folder):
             self.enter(self.first_stage)
         saved = time.monotonic()
@@ -180,8 +185,6 @@ class Trainer:
         return (self.stage - self.first_stage) * self.iterations + self.iteration
 
     def _train_iteration(self, on_progress: OnProgress | None) -> None:
-        training = self.training
-        assert training is not None
         begun = time.perf_counter()
         self._waited = 0.0
         noises = self._noises()
@@ -190,7 +193,7 @@ class Trainer:
         epsilons = torch.rand(
             steps, generator=source, device=source.device, dtype=self.model.real.dtype
         )
-        losses = training.iterate(self.iteration, noises, epsilons)
+        losses = self._iterate(self.iteration, noises, epsilons)
         self.iteration += 1
         due = self.iteration % LOSSES_EVERY == 0 or self.iteration in (1, self.iterations)
         numbers = self._checked(losses.read()) if due else None
@@ -226,6 +229,13 @@ class Trainer:
             arithmetic=self.arithmetic,
             tick=lambda: self._tick(),
         )
+        graphed = self.model.device.type == "cuda" and self.graphs
+        step = GraphedStage(self.training, self._told) if graphed else self.training
+        self._iterate = step.iterate
+
+    def _told(self, text: str) -> None:
+        self.model.notes.append(text)
+        self._notice(text)
 
     def _networks(self) -> dict[str, nn.Module]:
         return {"generator": self.model.generator, "discriminator": self.model.discriminator}
@@ -247,8 +257,7 @@ class Trainer:
             f"{failure.what} Stage {self.stage + 1} was begun again with "
             f"{RATE_PER_TRY**self.tries:g} times the learning rate and other noise."
         )
-        self.model.notes.append(text)
-        self._notice(text)
+        self._told(text)
         if folder is not None:
             remove_checkpoints(folder, above=self._step())
             self.save_checkpoint(folder)
@@ -350,9 +359,7 @@ class Trainer:
 
     def _resume(self, folder: Path) -> bool:
         def damaged(place: Path, what: str) -> None:
-            text = f"The checkpoint {place.name} is damaged and was passed over ({what})"
-            self.model.notes.append(text)
-            self._notice(text)
+            self._told(f"The checkpoint {place.name} is damaged and was passed over ({what})")
 
         found = read_latest_checkpoint(folder, on_damaged=damaged)
         same = json.loads(json.dumps(self.identity()))

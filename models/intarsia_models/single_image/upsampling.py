@@ -13,6 +13,8 @@ from torch.nn import functional as F
 
 LARGEST_SIDE = 512
 """The products grow with the third power of the side, the ready-made function with the second."""
+MATRICES = 512
+"""Kept, far more than a training needs at a time: CUDA graphs read them where they lie."""
 _A = -0.75
 """Of the cubic kernel, as in PyTorch (Keys 1981 has -0.5)."""
 
@@ -43,7 +45,7 @@ def upsampled(features: Tensor, size: tuple[int, int]) -> Tensor:
     return x.permute(0, 3, 1, 2)
 
 
-@functools.lru_cache(maxsize=64)
+@functools.lru_cache(maxsize=MATRICES)
 def _matrix(old: int, new: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """(new, old): every row holds the four weights of a new position; beyond the border the last
     value goes on."""

@@ -40,7 +40,7 @@ IN_ROOT = str(HERE / "in_root.sh")
 DISPLAY = int(os.environ.get("INTARSIA_KRITA_DISPLAY", "71"))
 DRIVER = "intarsia_test_driver"
 PAINTING = PROJECT / "backend/intarsia_daemon/demo/pictures/starry_night_lemur.ora"
-APPLES = PAINTING.with_name("apples.ora")
+APPLES, COLLAGE = PAINTING.with_name("apples.ora"), PAINTING.with_name("collage.ora")
 NEEDED = [
     pytest.mark.editors,
     pytest.mark.timeout(2400),
@@ -141,8 +141,9 @@ class Krita:
             self.engine_home, regressor=regressor
         )
         shutil.copytree(HERE / "krita_scenes", scenes / "krita_scenes")
-        shutil.copy(APPLES, scenes)
-        settings["apples"] = APPLES.name
+        for name, file in (("apples", APPLES), ("collage", COLLAGE)):
+            shutil.copy(file, scenes)
+            settings[name] = file.name
         written = {key: case.write(scenes, key) for key, case in cases.items()}
         text = json.dumps({"cases": written, **settings})
         (scenes / "scenes.json").write_text(text, "utf-8")

@@ -25,7 +25,7 @@ from krita_scenes.hands import (
     shown,
     text,
 )
-from PyQt5.QtCore import QByteArray, Qt
+from PyQt5.QtCore import Qt
 from PyQt5.QtWidgets import QCheckBox, QComboBox, QWidget
 
 WIDTH = 250
@@ -167,20 +167,13 @@ def _transplant(document, apples):
 
 
 def rough_pictures():
-    """Composite of a group with a hole, and the live preview that follows a moved orange."""
-    document = krita.openDocument(str(FOLDER / SETTINGS["apples"]))
+    """Composite of the demonstration's collage, and the preview that follows a moved piece."""
+    document = krita.openDocument(str(FOLDER / SETTINGS["collage"]))
     krita.activeWindow().addView(document)
     yield (lambda: document.activeNode() is not None), "the active layer"
     docker().setVisible(True)
     docker().raise_()
-    group = document.createGroupLayer("Collage")
-    document.rootNode().addChildNode(group, document.topLevelNodes()[-1])
-    _cut(document, group, "Apples", "Apples", without=(226, 150, 42))
-    _cut(document, group, "Oranges", "Orange", within=(150, 198, 31), by=(-78, -20))
-    orange = _cut(document, group, "Oranges", "Another orange", within=(106, 128, 29), by=(98, 128))
-    for node in document.topLevelNodes():
-        node.setVisible(node.name() == group.name())
-    document.refreshProjection()
+    group, piece = document.nodeByName("Collage"), document.nodeByName("orange")
     yield from activate(document, group)
     found = {"place": (yield from _arrange(1.8))}
     choose("intarsia_operation", "composite")
@@ -199,39 +192,20 @@ def rough_pictures():
     yield from shot("composite-result")
     found["notes"] = [o.remarks() for o in docker().session.outcomes.get(_key(), [])]
     click("intarsia_discard")
-    yield from activate(document, orange)
     yield from activate(document, group)
     part(QCheckBox, "intarsia_live").click()
     yield (lambda: shown("intarsia_live_picture")), "the preview", 60
     yield from pause(2.5)
     yield from shot("live-first")
-    yield from activate(document, orange)
+    yield from activate(document, piece)
     for _ in range(12):
-        orange.move(orange.position().x() - 9, orange.position().y() - 16)
+        piece.move(piece.position().x() - 4, piece.position().y() - 6)
         document.refreshProjection()
         yield from pause(0.1)
-    yield from pause(2)
+    yield from pause(2.5)
     found["line"] = text("intarsia_live_line")
     yield from shot("live-moved")
     return found
-
-
-def _cut(document, group, source, name, within=None, without=None, by=(0, 0)):
-    """A round piece of a layer, moved, or all of it but a round hole; circles are x, y, radius."""
-    size = (document.width(), document.height())
-    data = bytearray(bytes(document.nodeByName(source).pixelData(0, 0, *size)))
-    x, y, radius = within or without
-    for row in range(size[1]):
-        for column in range(size[0]):
-            inside = (column - x) ** 2 + (row - y) ** 2 <= radius**2
-            if inside == (without is not None):
-                begin = 4 * (row * size[0] + column)
-                data[begin : begin + 4] = bytes(4)
-    node = document.createNode(name, "paintlayer")
-    node.setPixelData(QByteArray(bytes(data)), *by, *size)
-    there = group.childNodes()
-    group.addChildNode(node, there[-1] if there else None)
-    return node
 
 
 def _key():

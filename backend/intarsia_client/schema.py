@@ -101,7 +101,7 @@ class Operation:
     version: int = 1
     """Grows when the same recipe would give another picture."""
     trains: bool = False
-    """Whether it may work long, as those do that train a model (progress by stages, pause, resume)."""
+    """Whether it may work long, as those do that train a model (stages, pause, resume)."""
     live: bool = False
     """Whether it is quick enough to be repeated while the artist works: a front end may show what
     it would give as a preview that follows (`intarsia_client.latest`), beside the Run button."""

@@ -2,41 +2,27 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from intarsia_client.schema import Choice, Input, Option, Scalar, Toggle
-from intarsia_client.version import __version__
-from intarsia_daemon.composition import Placed, place, window_of
+from intarsia_daemon.composition import place, window_of
 from intarsia_daemon.context import Context, Estimate
 from intarsia_daemon.operation import operation
 from intarsia_daemon.operations.blend import AREA, ELEMENT
-from intarsia_daemon.picture_models import Known, find_model, fingerprint, settings_hash
-from intarsia_daemon.pixels import (
-    Area,
-    Layer,
-    Outcome,
-    Picture,
-    layer_from_tensors,
-    thumbnail,
+from intarsia_daemon.picture_trainings import (
+    REUSE,
+    PictureTrainings,
+    training_seconds,
+    tuning_seconds,
 )
-from intarsia_daemon.training_pace import Pace
-from intarsia_models.checkpoints import remove_checkpoints
-from intarsia_models.single_image.cost import expected_fine_tune_seconds, expected_seconds
-from intarsia_models.single_image.fine_tuning import fine_tune as fine_tune_model
+from intarsia_daemon.pixels import Area, Outcome, Picture, layer_from_tensors
 from intarsia_models.single_image.harmonization import harmonize as harmonize_picture
-from intarsia_models.single_image.model import FAMILY, TrainedModel
-from intarsia_models.single_image.pyramid import full_size, pyramid_sizes
+from intarsia_models.single_image.pyramid import full_size
 from intarsia_models.single_image.settings import TaskSettings, harmonization_settings
-from intarsia_models.single_image.training import TrainingProgress, image_hash, train
 
-SPEED = "single_image"
-"""Under which the machine learns how fast it trains."""
-PREVIEW_EVERY_S = 2.0
 FOUR_STAGES_FROM = 400
 """Pixels of the model's longer side above which "auto" takes four stages."""
 STEPS = 1000
@@ -49,9 +35,9 @@ def estimate(
     """Seconds of a run that has to train; ``sizes`` are (height, width) by input."""
     height, width = sizes["picture"]
     settings = wanted_settings(parameters["quality"], parameters["stages"], height, width)
-    seconds = _training_seconds(settings, height, width, context)
+    seconds = training_seconds(settings, height, width, context)
     if parameters["fine_tune"]:
-        seconds += _tuning_seconds(settings, height, width, context)
+        seconds += tuning_seconds(settings, height, width, context)
     text = "Learns this picture first, unless it knows it already: then it takes seconds."
     return Estimate(seconds=seconds, trains=True, text=text)
 
@@ -130,18 +116,7 @@ def estimate(
             default="auto",
             advanced=True,
         ),
-        Choice(
-            "reuse",
-            "Stored model",
-            "Which stored model may be used instead of learning again.",
-            (
-                Option("similar", "Nearly this picture", "Also after something was pasted in."),
-                Option("exact", "Exactly this picture", "Only if no pixel has changed."),
-                Option("new", "None", "Learn the picture again."),
-            ),
-            default="similar",
-            advanced=True,
-        ),
+        REUSE,
     ),
     trains=True,
     estimate=estimate,
@@ -172,10 +147,18 @@ def harmonize(
         placed = place(picture, element, area, margin=None)
         height, width = placed.target.shape[-2:]
         settings = wanted_settings(quality, stages, height, width)
-    work = _Work(placed, settings, picture.name or "Picture", context)
-    model, notes = work.model(reuse)
+    trainings = PictureTrainings(
+        context,
+        placed.picture,
+        placed.target,
+        settings,
+        operation="harmonize",
+        shown=placed.naive,
+        any_seed=False,
+    )
+    model, notes = trainings.model(reuse)
     if fine_tune:
-        model = work.tuned(model, element.name or "element")
+        model = trainings.tuned(model, placed.naive, element.name or "element")
     with context.phase("harmonize"), torch.inference_mode():
         context.progress("Harmonizing", 0, 1)
         done = harmonize_picture(
@@ -215,174 +198,3 @@ def wanted_settings(quality: str, stages: str, height: int, width: int) -> TaskS
         largest = max(full_size(*size, harmonization_settings(quality).max_size))
         stages = "4" if largest > FOUR_STAGES_FROM else "3"
     return harmonization_settings(quality, stages=int(stages), size=size)
-
-
-@dataclass(frozen=True)
-class _Model:
-    """A model and the name under which it is stored."""
-
-    id: str
-    trained: TrainedModel
-
-
-class _Work:
-    """One picture's models: found, loaded, or trained and stored."""
-
-    def __init__(
-        self, placed: Placed, settings: TaskSettings, title: str, context: Context
-    ) -> None:
-        self.placed = placed
-        self.settings = settings
-        self.title = title
-        self.context = context
-        self.image_hash = image_hash(placed.target)
-        self._previewed = float("-inf")
-        self._pace: Pace | None = None
-
-    def model(self, reuse: str) -> tuple[_Model, list[str]]:
-        """The model of this picture, and what the artist should know about it."""
-        wanted = settings_hash(self.settings.to_card(), self.context.seed)
-        known = None if reuse == "new" else self._find(wanted, nearly=reuse == "similar")
-        if known is None:
-            return self._train(wanted), []
-        notes = []
-        if known.likeness < 1.0:
-            notes.append(
-                f"Used the model of nearly this picture ({known.likeness:.0%} of it is unchanged). "
-                "Choose Stored model: None to learn the picture as it is now."
-            )
-        return self._load(known.id), notes
-
-    def tuned(self, model: _Model, element: str) -> _Model:
-        """The model fitted to this composite."""
-        composite = image_hash(self.placed.naive)
-        wanted = settings_hash({"model": model.id, "composite": composite}, self.context.seed)
-        known = self._find(wanted, nearly=False)
-        if known is not None:
-            return self._load(known.id)
-        context, trained = self.context, model.trained
-        height, width = self.placed.target.shape[-2:]
-        expected = _tuning_seconds(self.settings, height, width, context)
-        context.require_training(expected)
-        folder, self._pace = context.folder / "fine-tuning", None
-        with context.phase("fine-tune"):
-            tuned = fine_tune_model(
-                trained,
-                self.placed.naive,
-                seed=context.seed,
-                on_progress=lambda p: self._report("Fitting to the element", p, expected),
-                tick=context.tick,
-                checkpoint_folder=folder,
-            )
-        stored = self._store(tuned, wanted, f"{self.title}, fitted to {element}")
-        remove_checkpoints(folder)
-        return stored
-
-    def _find(self, wanted: str, *, nearly: bool) -> Known | None:
-        return find_model(
-            self.context.models.cards(),
-            image_hash=self.image_hash,
-            mark=fingerprint(self.placed.target),
-            settings=wanted,
-            nearly=nearly,
-        )
-
-    def _train(self, wanted: str) -> _Model:
-        context = self.context
-        height, width = self.placed.target.shape[-2:]
-        plain = expected_seconds(self.settings, height, width, context.device)
-        expected = plain / context.machine.factor(SPEED)
-        context.require_training(expected)
-        folder = context.folder / "training"
-        with context.phase("train"):
-            trained = train(
-                self.placed.target,
-                self.settings,
-                seed=context.seed,
-                device=context.device,
-                on_progress=lambda p: self._report(_stage_text(p), p, expected),
-                tick=context.tick,
-                checkpoint_folder=folder,
-            )
-        context.machine.learn(SPEED, plain, trained.training_seconds)
-        stored = self._store(trained, wanted, self.title)
-        remove_checkpoints(folder)
-        return stored
-
-    def _report(self, stage: str, progress: TrainingProgress, expected: float) -> None:
-        preview: Layer | None = None
-        if time.monotonic() - self._previewed > PREVIEW_EVERY_S:
-            self._previewed = time.monotonic()
-            shown = progress.preview(self.placed.naive).float().cpu()
-            preview = layer_from_tensors(stage, shown, like=self.placed.picture)
-        done = progress.fraction
-        if self._pace is None:
-            self._pace = Pace(self.context, expected)
-        self.context.progress(
-            stage,
-            round(done * STEPS),
-            STEPS,
-            numbers=progress.losses,
-            preview=preview,
-            seconds_left=self._pace.seconds_left(done),
-        )
-
-    def _store(self, trained: TrainedModel, wanted: str, title: str) -> _Model:
-        card = {
-            "family": FAMILY,
-            "task": trained.settings.task,
-            "title": title,
-            "operation": "harmonize",
-            "source_hash": self.image_hash,
-            "settings_hash": wanted,
-            "fingerprint": fingerprint(self.placed.target),
-            "seconds": trained.training_seconds,
-        }
-        model_id = self.context.models.add(
-            lambda folder: trained.save(folder, software_version=__version__),
-            card,
-            thumbnail=thumbnail(self.placed.picture),
-        )
-        return _Model(model_id, trained)
-
-    def _load(self, model_id: str) -> _Model:
-        folder, device = self.context.models.path(model_id), self.context.device
-        key = (self.context.models.reference(model_id)["hash"], device)
-        with (
-            self.context.phase("load"),
-            self.context.cache.get(
-                key, lambda: TrainedModel.load(folder, device=device), _bytes_of
-            ) as trained,
-        ):
-            return _Model(model_id, trained)
-
-
-def _bytes_of(model: TrainedModel) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in model.tensors().values())
-
-
-def _stage_text(progress: TrainingProgress) -> str:
-    return f"Training, stage {progress.stage + 1} of {progress.stages}"
-
-
-def _training_seconds(settings: TaskSettings, height: int, width: int, context: Context) -> float:
-    speed = context.machine.factor(SPEED)
-    return expected_seconds(settings, height, width, context.device, speed=speed)
-
-
-def _tuning_seconds(settings: TaskSettings, height: int, width: int, context: Context) -> float:
-    sizes = pyramid_sizes(
-        height,
-        width,
-        stages=settings.stages,
-        min_size=settings.min_size,
-        max_size=settings.max_size,
-        rule=settings.rule,
-    )
-    return expected_fine_tune_seconds(
-        settings,
-        sizes,
-        settings.fine_tune_iterations,
-        context.device,
-        speed=context.machine.factor(SPEED),
-    )

@@ -14,7 +14,7 @@ from typing import Any, Generator, Sequence
 
 from intarsia_client.schema import Pixels
 from intarsia_krita.layer_tree import node_id
-from intarsia_krita.small_pixels import bands, divisor, read_small, watched
+from intarsia_krita.small_pixels import bands, divisor, is_read_in_bands, read_small, watched
 from intarsia_krita.sources import Source
 from intarsia_krita.wire_pixels import Rectangle
 
@@ -68,27 +68,42 @@ class Follower:
         self._number = number
         return self._check_a_band() or changed
 
-    def work(self, budget_s: float) -> bool:
-        """Read what is stale, at least one band of it; whether all is read now.
+    def work(self, budget_s: float, rests: bool = True) -> bool:
+        """Read what is stale, at least one band of it; whether there is no more to read now.
 
         Args:
             budget_s: Seconds after which no further band is begun.
+            rests: Whether the artist does not work at the moment; else what Krita would have to
+                compose first, in one go, is left for later.
 
         Raises:
             InvalidRequest: Krita cannot convert the colours.
         """
         end = time.perf_counter() + budget_s
         while True:
-            one = next((f for f in self._followed.values() if f.stale or f.reading), None)
+            one = self._next_to_read(rests)
             if one is None:
                 return True
             self._read_a_band(one)
             if time.perf_counter() > end:
-                return not any(f.stale or f.reading for f in self._followed.values())
+                return self._next_to_read(rests) is None
+
+    @property
+    def is_current(self) -> bool:
+        """Whether `pixels` are all read and as they were at the last look."""
+        return not any(one.stale or one.reading for one in self._followed.values())
 
     def pixels(self) -> tuple[Pixels, ...]:
         """Everything that is read, in the sources' order, in coordinates of the small picture."""
         return tuple(one.pixels for one in self._followed.values() if one.pixels is not None)
+
+    def _next_to_read(self, rests: bool) -> _Followed | None:
+        for one in self._followed.values():
+            if one.reading is not None:
+                return one
+            if one.stale and (rests or is_read_in_bands(self._document, one.source)):
+                return one
+        return None
 
     def _read_a_band(self, one: _Followed) -> None:
         if one.reading is None:  # a reading is finished first, else steady painting starves it
@@ -125,7 +140,7 @@ def _facts(source: Source) -> tuple[Any, ...]:
     """What differs when a source's pixels were changed in the usual ways."""
     found: list[Any] = [source.bounds, source.name]
     for node in source.nodes:
-        found += [node.opacity(), node.visible(), _thumbnail(node)]
+        found += [node.opacity(), node.visible(), node.layerStyleToAsl(), _thumbnail(node)]
         for mask in node.childNodes():
             if mask.type().endswith("mask"):
                 found += [node_id(mask), mask.visible(), _thumbnail(mask)]

@@ -206,9 +206,10 @@ class Live(QtCore.QObject):
             return LOOK_MS
         if follower.look(situation.sources):
             self._changed_at = time.monotonic()
-        if not follower.work(BUDGET_S):
+        if not follower.work(BUDGET_S, time.monotonic() - self._changed_at >= QUIET_S):
             return READ_MS
-        self._send(follower)
+        if follower.is_current:
+            self._send(follower)
         return LOOK_MS
 
     def _send(self, follower: Follower) -> None:

@@ -100,7 +100,7 @@ def read_small(
         InvalidRequest: Krita cannot convert the colours.
     """
     coverage, data = source.kind in _COVERAGE, bytearray()
-    whole = None if _is_read_in_bands(document, source) else read_one(document, source, "u8")
+    whole = None if is_read_in_bands(document, source) else read_one(document, source, "u8")
     prints.clear()
     for band in bands(document, source, number):
         raw = watched(document, source, band)
@@ -117,8 +117,8 @@ def read_small(
     return Pixels(source.input, width, height, channels, bytes(data), "u8", x, y, source.name)
 
 
-def _is_read_in_bands(document: Any, source: Source) -> bool:
-    """Whether what is watched is what is read."""
+def is_read_in_bands(document: Any, source: Source) -> bool:
+    """Whether what is watched is what is read; else Krita must compose it, which takes long."""
     if source.kind == "piece":
         return not is_composed(source)
     if source.kind == "layer":

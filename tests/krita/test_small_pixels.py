@@ -243,6 +243,20 @@ def test_a_reading_is_finished_although_the_artist_goes_on(monkeypatch: pytest.M
     assert len(seen) > 1
 
 
+def test_what_krita_must_compose_is_read_only_when_the_hand_rests() -> None:
+    made = collage()
+    house = group_of(made).children[1]
+    house.style = "a shadow"
+    follower = settled(made)
+    copies, before = len(made.clones), follower.pixels()
+    house.pixels[(6, 6)] = BLUE
+    assert follower.look(look(made, JOIN).sources)
+    assert follower.work(1.0, rests=False)  # there is nothing else to do
+    assert len(made.clones) == copies and not follower.is_current
+    assert follower.work(1.0, rests=True) and follower.is_current
+    assert len(made.clones) > copies and follower.pixels() != before
+
+
 def test_an_area_that_is_selected_or_changed_is_noticed() -> None:
     made = collage()
     follower = settled(made)

@@ -78,7 +78,7 @@ COLLAGES = (
         "The same pieces, but what is there stays exactly as it is. Two ways to fill the gaps.",
         "complete",
         {"picture": _COLLAGE},
-        {"variants": "2", "class_name": "orange"},
+        {"variants": "2", "variety": "1.5", "class_name": "orange"},
         before="what is known",
         separately=True,
     ),

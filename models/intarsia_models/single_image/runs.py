@@ -11,10 +11,49 @@ import torch
 from torch import Tensor
 
 from intarsia_models.errors import UnreadableModel
+from intarsia_models.single_image.model import TrainedModel
 from intarsia_models.single_image.networks import Discriminator, SingleImageGenerator
 from intarsia_models.single_image.settings import TaskSettings, task_settings
+from intarsia_models.single_image.training import image_hash
 
 _ACTIVATIONS = {"lrelu": "leaky_relu", "prelu": "prelu", "elu": "elu", "selu": "selu"}
+
+
+def import_run(folder: str | Path, task: str | None = None) -> TrainedModel:
+    """A whole run of the public code as a model of ours: to be applied, trained further, saved.
+
+    Args:
+        folder: See `load_run`; also ``reals.pth``, ``fixed_noise.pth`` and the last stage's
+            ``netD.pth``.
+        task: See `load_run`.
+
+    Raises:
+        UnreadableModel: See `load_run`; also where pictures, noise and weights do not belong
+            together.
+        ValueError: Unknown task.
+    """
+    generator = load_run(folder, task).to(memory_format=torch.channels_last)
+    pictures = load_run_pictures(folder)[: generator.stages]
+    noises = load_run_noises(folder)[: generator.stages]
+    sizes = [(int(picture.shape[-2]), int(picture.shape[-1])) for picture in pictures]
+    wanted = [(1, *shape) for shape in generator.noise_shapes(sizes)] if sizes else []
+    found = [tuple(noise.shape) for noise in noises]
+    if len(sizes) != generator.stages or found != wanted:
+        raise UnreadableModel(
+            f"The parts of {folder} do not belong together: {generator.stages} stages, pictures of "
+            f"{sizes}, noise of {found} where {wanted} is wanted."
+        )
+    return TrainedModel(
+        generator=generator,
+        discriminator=load_run_discriminator(folder, task),
+        sizes=sizes,
+        fixed_noises=noises,
+        real=pictures[-1],
+        image_hash=image_hash(pictures[-1]),
+        seed=0,
+        training_seconds=0.0,
+        notes=["Imported from a run of the public ConSinGAN code."],
+    )
 
 
 def load_run(folder: str | Path, task: str | None = None) -> SingleImageGenerator:

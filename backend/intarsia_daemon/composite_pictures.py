@@ -22,7 +22,6 @@ from typing import Literal
 import cv2
 import numpy as np
 import torch
-from scipy import ndimage
 from torch import Tensor
 
 from intarsia_client.errors import InvalidRequest
@@ -54,7 +53,7 @@ LEAST = 1e-3
 class Returning:
     """How a collage comes back, as the artist chose; sizes as shares of its longer side."""
 
-    detail: Detail = "pieces"
+    detail: Detail = "background"
     keeps: float = 0.05
     """What is smaller than this stays the pieces'."""
     softness: float = 0.02
@@ -102,7 +101,7 @@ class CompositePicture:
             name: For the artist.
             made: (1, 3, R, R) in [-1, 1]: the model's picture.
             background: (1, 3, R, R): what it makes of the backmost piece alone; only "background"
-                needs it, and only where there are other pieces.
+                needs it.
         """
         painted, own = _unit(made), self._pasted
         if background is not None:
@@ -183,9 +182,11 @@ def _blurred(picture: Tensor, sigma: float) -> Tensor:
     """(1, C, R, R) with a Gaussian of that standard deviation in its pixels."""
     if sigma <= 0:
         return picture
-    return torch.from_numpy(
-        ndimage.gaussian_filter(picture.numpy(), (0, 0, sigma, sigma), mode="nearest")
-    )
+    planes = [
+        cv2.GaussianBlur(plane, (0, 0), sigma, borderType=cv2.BORDER_REPLICATE)
+        for plane in picture[0].numpy()
+    ]
+    return torch.from_numpy(np.stack(planes))[None]
 
 
 def _part(array: np.ndarray, axis: int, first: int | None, last: int | None) -> np.ndarray:

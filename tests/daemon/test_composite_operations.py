@@ -12,9 +12,11 @@ from operation_runs import box_area, direct_context, painting, run_directly, sho
 from small_generators import install_small_generator, small_generator
 
 from intarsia_client.errors import InvalidRequest
+from intarsia_daemon import piece_classes
 from intarsia_daemon.context import Cancelled, Context
 from intarsia_daemon.messages import Working
 from intarsia_daemon.operation import find_operation
+from intarsia_daemon.operations import composite as composite_operation
 from intarsia_daemon.pixels import Area, Outcome, Picture
 from intarsia_daemon.real_pictures import whole_crop
 from intarsia_daemon.rough_pieces import gathered, small_piece
@@ -125,7 +127,12 @@ def test_one_class_for_all_is_told(context: Context) -> None:
 
 def test_refining_brings_the_picture_nearer_and_tells_how_far_it_is(home: Path) -> None:
     sent: list[Working] = []
-    context = direct_context(home, send=lambda m: sent.append(m) if isinstance(m, Working) else 0)
+
+    def note(message: object) -> None:
+        if isinstance(message, Working):
+            sent.append(message)
+
+    context = direct_context(home, send=note)
     plain = run_directly(context, "composite", {"pieces": _pieces()})
     done = run_directly(context, "composite", {"pieces": _pieces()}, refine=60)
     context.flush()
@@ -135,6 +142,33 @@ def test_refining_brings_the_picture_nearer_and_tells_how_far_it_is(home: Path) 
     assert any(message.preview is not None for message in refining)
     few = run_directly(context, "composite", {"pieces": _pieces()}, refine=4, method="lbfgs")
     assert few.metrics["difference"] < plain.metrics["difference"]
+
+
+def test_what_stays_while_pieces_move_is_not_computed_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back, front = painting(64, 64, seed=41), painting(16, 16, x=8, y=8, seed=42)
+    passes = {"read": 0, "background": 0}
+    real = {"read": piece_classes.read, "background": composite_operation.encode}
+
+    def counted(name: str):
+        def run(*arguments: Any, **settings: Any) -> Any:
+            passes[name] += 1
+            return real[name](*arguments, **settings)
+
+        return run
+
+    monkeypatch.setattr(piece_classes, "read", counted("read"))
+    monkeypatch.setattr(composite_operation, "encode", counted("background"))
+    layers = []
+    for x in (8, 30, 8):
+        moved = Picture(front.array, x, 8, "Front")
+        given = {"pieces": [back, moved]}
+        result = run_directly(direct_context(home), "composite", given, detail="background")
+        layers.append(result.layers[0].array)
+    assert passes == {"read": 1, "background": 1}
+    np.testing.assert_array_equal(layers[0], layers[2])
+    assert np.abs(layers[0].astype(int) - layers[1]).max() > 10
 
 
 def test_refining_can_be_cancelled(context: Context) -> None:
@@ -208,7 +242,9 @@ def test_a_model_without_a_regressor_is_refused_with_how_to_get_one(
 ) -> None:
     model = install_small_generator(tmp_path)
     context = direct_context(tmp_path)
-    inputs = {"composite": {"pieces": _pieces()}}.get(operation, {"picture": painting()})
+    inputs: dict[str, Any] = {"picture": painting()}
+    if operation == "composite":
+        inputs = {"pieces": _pieces()}
     if operation == "complete":
         inputs["area"] = box_area(painting(), 4, 4, 8, 8)
     for chosen in ("", model):
@@ -310,9 +346,11 @@ def test_variants_differ_by_seed_and_come_back_by_it(home: Path) -> None:
     shifted = other.layers[0].array.astype(int) - one.layers[1].array
     assert np.abs(shifted).max() <= 1  # the second of seed 5 is the first of seed 6
     few = run_directly(
-        direct_context(home), "complete", {"picture": _holed()}, variants=3, refine=0
+        direct_context(home), "complete", {"picture": _holed()}, variants=3, variety=0.0
     )
-    assert len(few.layers) == 1 and "Variants differ by the refining steps" in few.notes[-1]
+    assert len(few.layers) == 1 and "Without variety" in few.notes[-1]
+    at_once = run_directly(direct_context(home), "complete", {"picture": _holed()}, variants=2)
+    assert len(at_once.layers) == 2
 
 
 def test_nothing_missing_and_nothing_left_are_refused(context: Context) -> None:
@@ -355,7 +393,12 @@ def test_adapting_tells_how_far_it_is_and_can_be_cancelled(home: Path) -> None:
     sent: list[Any] = []
     context = direct_context(home, send=sent.append)
     picture = painting(50, 70, seed=31)
-    context.send = lambda message: (sent.append(message), context.control.cancel())
+
+    def cancel(message: object) -> None:
+        sent.append(message)
+        context.control.cancel()
+
+    context.send = cancel
     with pytest.raises(Cancelled):
         run_directly(context, "adapt", {"picture": picture}, steps=1000)
     assert sent[0].stage == "Adapting the model to the picture" and sent[0].total == 1000

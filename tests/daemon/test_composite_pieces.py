@@ -8,7 +8,7 @@ from operation_runs import painting
 from torch.nn.functional import interpolate
 
 from intarsia_client.errors import InvalidRequest
-from intarsia_daemon.pixels import FULL, Picture, dtype_name
+from intarsia_daemon.pixels import FULL, Dtype, Picture, dtype_name
 from intarsia_daemon.real_pictures import Crop, whole_crop
 from intarsia_daemon.rough_pieces import RoughPieces, gathered, pasted, small_piece
 from intarsia_models.latent_composition.collages import paste
@@ -60,7 +60,7 @@ def test_the_square_has_the_longer_side_of_all_pieces_and_is_unknown_beyond_them
 
 
 @pytest.mark.parametrize("dtype", ["u8", "u16", "f32"])
-def test_a_piece_is_averaged_with_its_alpha(dtype: str) -> None:
+def test_a_piece_is_averaged_with_its_alpha(dtype: Dtype) -> None:
     piece = painting(40, 24, x=-3, y=11, dtype=dtype)
     random = np.random.default_rng(4)
     piece.array[..., 3] = (random.random((40, 24)) * FULL[dtype]).astype(piece.array.dtype)
@@ -135,7 +135,7 @@ def test_later_pieces_cover_earlier_ones_and_soft_alpha_mixes() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["u8", "u16"])
-def test_an_opaque_piece_keeps_its_samples(dtype: str) -> None:
+def test_an_opaque_piece_keeps_its_samples(dtype: Dtype) -> None:
     piece = painting(20, 30, dtype=dtype)
     own = pasted(gathered([piece]))
     samples = (own.colours * FULL[dtype]).round().astype(piece.array.dtype)

@@ -55,11 +55,11 @@ def estimate(
         shared.model_parameter("regressor"),
         ClassName("class_name", "Shows", "What the picture shows; empty: read.", empty="As read"),
         Whole("variants", "Variants", "How many completions are made.", 1, VARIANTS, 1),
-        refine_parameter(30),
+        refine_parameter(),
         Scalar(
             "variety",
             "Variety",
-            "How much the completions differ; needs refining steps.",
+            "How much several completions differ; a single one is the likeliest.",
             0.0,
             2.0,
             0.5,
@@ -129,13 +129,13 @@ def complete(
                     regressor=fitting.regressor,
                 )
             made = done.composite.picture
-            count = variants if refine and variety else 1
-            if refine:
+            count = variants if variety else 1
+            if refine or count > 1:
                 made = refined(
                     loaded,
                     context,
                     done.composite,
-                    Refining(refine, method, variety),
+                    Refining(refine, method, variety if count > 1 else 0.0),
                     name=picture.name,
                     seeds=range(context.seed, context.seed + count),
                     regressor=fitting.regressor,
@@ -162,4 +162,4 @@ def _name(picture: Picture, number: int) -> str:
 def _too_few(wanted: int, made: int) -> list[str]:
     if made >= wanted:
         return []
-    return ["Variants differ by the refining steps and the variety; one of them is 0."]
+    return ["Without variety all completions would be the same: one was made."]

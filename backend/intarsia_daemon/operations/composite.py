@@ -15,6 +15,7 @@ from intarsia_daemon.adapted_regressors import AdaptedRegressors, Fitting
 from intarsia_daemon.composite_pictures import CompositePicture, Returning
 from intarsia_daemon.context import Context, Estimate
 from intarsia_daemon.generator_models import LoadedModel, loaded_model
+from intarsia_daemon.latent_store import pixels_hash
 from intarsia_daemon.operation import operation
 from intarsia_daemon.picture_refinement import (
     METHOD,
@@ -29,6 +30,7 @@ from intarsia_daemon.real_pictures import Crop, whole_crop
 from intarsia_daemon.rough_pieces import RoughPieces, gathered, small_piece
 from intarsia_models.latent_composition.composition import Composite
 from intarsia_models.latent_composition.latents import decode, encode
+from intarsia_models.latent_composition.regressor import MaskedRegressor
 
 PIECES = Input(
     "pieces",
@@ -37,6 +39,9 @@ PIECES = Input(
     "A group of layers with rough pieces, each where it belongs; what is left transparent is made "
     "up by the model.",
 )
+REMEMBERED = 4
+"""Backgrounds whose picture by a model is remembered."""
+_backgrounds: list[tuple[tuple[str | None, ...], MaskedRegressor | None, Tensor]] = []
 KEEP = Input(
     "keep",
     "area",
@@ -78,17 +83,19 @@ def estimate(
         Choice(
             "detail",
             "Detail",
-            "What of the pieces' own detail is shown.",
+            "What of the pieces themselves is shown.",
             (
-                Option("pieces", "Of all pieces", "Fading out towards seams and holes."),
                 Option(
                     "background",
-                    "Of all, background fixed",
-                    "A photograph behind also keeps its colours where nothing was added.",
+                    "Background fixed",
+                    "As all pieces; a photograph behind also keeps its colours.",
+                ),
+                Option(
+                    "pieces", "All pieces alike", "Colours and light are the model's everywhere."
                 ),
                 Option("model", "As the model paints", "The model's own pixels, enlarged."),
             ),
-            default="pieces",
+            default="background",
         ),
         Scalar(
             "keeps",
@@ -170,8 +177,11 @@ def composite(
             returning = Returning(detail, keeps / 100, softness / 100)
             shown = CompositePicture(rough, crop, done.composite.collage, returning, keep)
             behind = None
-            if detail == "background" and len(rough.pieces) > 1:
-                behind = _background(loaded, rough, crop, done.composite, fitting)
+            if detail == "background":
+                alone = len(rough.pieces) == 1
+                behind = (
+                    made if alone else _background(loaded, rough, crop, done.composite, fitting)
+                )
             layer = shown.layer("Composite", made, behind)
         return Outcome(
             [layer],
@@ -185,14 +195,26 @@ def composite(
 def _background(
     model: LoadedModel, rough: RoughPieces, crop: Crop, done: Composite, fitting: Fitting
 ) -> Tensor:
-    """(1, 3, R, R): what the model makes of the backmost piece alone, read in the same way."""
+    """(1, 3, R, R): what the model makes of the backmost piece alone, read in the same way.
+
+    The newest are remembered: while pieces in front of it move, a background stays.
+    """
     back = small_piece(crop, rough.pieces[0])
     y, classes = done.latent.y, done.piece_classes
     if classes is not None:
         y = torch.tensor(classes[:1], device=model.device)
-    x, known = back.colours.to(model.device), back.alpha.to(model.device)
-    latent = encode(model.generator, x, known, y, regressor=fitting.regressor)
-    return decode(model.generator, latent)
+    pixels = pixels_hash(back.colours) + pixels_hash(back.alpha * 2 - 1)
+    key = (model.hash, str(model.device), pixels, None if y is None else str(y.tolist()))
+    for number, (known, regressor, made) in enumerate(_backgrounds):
+        if known == key and regressor is fitting.regressor:
+            _backgrounds.append(_backgrounds.pop(number))
+            return made
+    x, alpha = back.colours.to(model.device), back.alpha.to(model.device)
+    latent = encode(model.generator, x, alpha, y, regressor=fitting.regressor)
+    made = decode(model.generator, latent).cpu()
+    _backgrounds.append((key, fitting.regressor, made))
+    del _backgrounds[:-REMEMBERED]
+    return made
 
 
 def _metrics(done: Composite, made: Tensor) -> dict[str, float]:

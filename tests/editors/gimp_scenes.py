@@ -548,35 +548,6 @@ def scene_engine():
     return {word: run("engine", None, None, action=word) for word in ("status", "release")}
 
 
-def scene_prepare_fruit():
-    """A collage of real parts with holes between them, as XCF, with its group chosen.
-
-    Three parts of two photographs, the last of them cut out a second time.
-    """
-    image = Gimp.file_load(NOW, at(os.environ["PICTURE"]))
-    group = Gimp.GroupLayer.new(image, "Fruit")
-    image.insert_layer(group, None, 0)
-    parts = {"Apples": (0, 0, 190, 348), "Oranges": (100, 60, 170, 150)}
-    places = {"Apples": (0, 0), "Oranges": (178, 190)}
-    for name, (x, y, width, height) in parts.items():
-        layer = image.get_layer_by_name(name)
-        image.reorder_item(layer, group, 0)
-        layer.resize(width, height, -x, -y)
-        layer.set_offsets(*places[name])
-        layer.set_visible(True)
-    more = image.get_layer_by_name("Oranges").copy()
-    more.set_name("More oranges")
-    image.insert_layer(more, group, 0)
-    more.resize(110, 90, 0, -20)
-    more.set_offsets(230, 20)
-    for layer in image.get_layers():
-        if not layer.is_group():
-            image.remove_layer(layer)
-    image.set_selected_layers([group])
-    Gimp.file_save(NOW, image, at(os.environ["SAVED"]), None)
-    return {"layers": [layer.get_name() for layer in group.get_children()]}
-
-
 def scene_prepare():
     """A layered picture of the project as XCF, with one layer chosen."""
     image = Gimp.file_load(NOW, at(os.environ["PICTURE"]))

@@ -3,7 +3,10 @@
 Compared at three stages of the generation task, 64 channels:
 
 * ``closed``: the step that trainings use;
+* ``rough``: the same in bfloat16, on processors that have it;
 * ``plain``: the same mathematics written with automatic differentiation (`reference_step`);
+* ``stand_in``: the public code's order of work with our networks: the fake made anew for every
+  critic step, weight gradients of the critic in the generator's step too, PyTorch's own resizing;
 * ``peer``: the public ConSinGAN code, where ``--peer`` names a checkout of it. Its networks and
   its gradient penalty are imported from there; nothing of it is in this project.
 
@@ -26,15 +29,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import MagicMock
+from unittest.mock import MagicMock, patch
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
+from intarsia_models.single_image.arithmetic import faster_arithmetic
 from intarsia_models.single_image.model import build_networks
 from intarsia_models.single_image.networks import initialize
 from intarsia_models.single_image.pyramid import Size, pyramid_sizes
 from intarsia_models.single_image.settings import TaskSettings, task_settings
+from intarsia_models.single_image.stage_graph import GraphedStage
 from intarsia_models.single_image.stage_training import StageTraining
 
 STAGES = (1, 4, 6)
@@ -80,10 +86,12 @@ def _arguments() -> argparse.Namespace:
 def _contestants(
     settings: TaskSettings, sizes: list[Size], device: str, peer: Path | None
 ) -> dict[str, Step]:
-    steps: dict[str, Step] = {
-        "closed": _our_step(settings, sizes, device, plain=False),
-        "plain": _our_step(settings, sizes, device, plain=True),
-    }
+    steps: dict[str, Step] = {"closed": _our_step(settings, sizes, device)}
+    rough = faster_arithmetic(device)
+    if rough is not None:
+        steps["rough"] = _our_step(settings, sizes, device, arithmetic=rough)
+    steps["plain"] = _our_step(settings, sizes, device, plain=True)
+    steps["stand_in"] = _StandIn(settings, sizes, device)
     if peer is not None:
         steps["peer"] = _PeerStep(_import_peer(peer), settings, sizes, device)
     return steps
@@ -110,7 +118,16 @@ def _measured(size: Size, steps: dict[str, Step], rounds: int, device: str) -> d
     return {"height": size[0], "width": size[1], "seconds": medians, "times_slower": ratios}
 
 
-def _our_step(settings: TaskSettings, sizes: list[Size], device: str, *, plain: bool) -> Step:
+def _our_step(settings: TaskSettings, sizes: list[Size], device: str, **how: Any) -> Step:
+    training, noises = _training(settings, sizes, device, **how)
+    graphed = GraphedStage(training, print) if device.startswith("cuda") and not how else training
+    steps = settings.critic_steps
+    return lambda: graphed.iterate(0, noises(), torch.rand(steps, device=device))
+
+
+def _training(
+    settings: TaskSettings, sizes: list[Size], device: str, **how: Any
+) -> tuple[StageTraining, Callable[[], list[Tensor]]]:
     generator, discriminator = build_networks(settings, len(sizes))
     source = torch.Generator().manual_seed(0)
     initialize(generator, source)
@@ -130,10 +147,47 @@ def _our_step(settings: TaskSettings, sizes: list[Size], device: str, *, plain: 
         iterations=1000,
         train_depth=settings.train_depth,
         tick=lambda: None,
-        plain=plain,
+        **how,
     )
-    steps = settings.critic_steps
-    return lambda: training.iterate(0, noises(), torch.rand(steps, device=device))
+    return training, noises
+
+
+class _StandIn:
+    """The public code's order of work with our networks."""
+
+    def __init__(self, settings: TaskSettings, sizes: list[Size], device: str) -> None:
+        self.training, self.noises = _training(settings, sizes, device, plain=True)
+        self.training.generator.to(memory_format=torch.contiguous_format)
+        self.training.discriminator.to(memory_format=torch.contiguous_format)
+        self.device = device
+
+    def __call__(self) -> None:
+        training, noises = self.training, self.noises()
+        settings, critic = training.generator.settings, training.discriminator
+        real, fake = training.real.contiguous(), training.real
+        with patch("intarsia_models.single_image.networks.upsampled", _resized):
+            for step in range(settings.critic_steps):
+                with torch.set_grad_enabled(step == settings.critic_steps - 1):
+                    fake = training.generator(noises, training.sizes)
+                training.critic_gradients(
+                    critic,
+                    real,
+                    fake.detach(),
+                    torch.rand((), device=self.device),
+                    penalty_weight=settings.penalty_weight,
+                    tick=training.tick,
+                )
+                training.discriminator_optimizer.step()
+            rebuilt = training.generator(training.fixed_noises, training.sizes)
+            error = settings.reconstruction_weight * F.mse_loss(rebuilt, real)
+            training.generator_optimizer.zero_grad()
+            (error - critic(fake).mean()).backward()
+        for _ in range(settings.generator_steps):
+            training.generator_optimizer.step()
+
+
+def _resized(features: Tensor, size: Size) -> Tensor:
+    return F.interpolate(features, size=size, mode="bicubic", align_corners=True)
 
 
 class _PeerStep:

@@ -204,6 +204,30 @@ def test_nothing_that_is_there_is_overwritten(
         _run(context, folder, tmp_path / "tables")
 
 
+def test_a_file_that_was_being_written_when_the_machine_stopped_is_made_again(
+    home: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    results = tmp_path / "results"
+    written: list[Path] = []
+
+    def crash(path: Path, data: bytes) -> None:
+        if path.suffix != ".csv":
+            path.write_bytes(data[: len(data) // 2])
+            written.append(path)
+        raise OSError(5, "the disk is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("intarsia_daemon.rebalance_run.write_whole", crash)
+        with pytest.raises(OSError, match="disk is gone"):
+            _run(direct_context(home, lane="training"), folder, results)
+    assert written
+    _run(direct_context(home, lane="training"), folder, results)
+    assert _scores(results).keys() == _scores(folder).keys()
+    written[0].write_bytes(b"painted on by somebody")
+    with pytest.raises(InvalidRequest, match="already holds"):
+        _run(direct_context(home, lane="training"), folder, results)
+
+
 def test_folders_that_cannot_be_used_are_refused(
     context: Context, folder: Path, tmp_path: Path
 ) -> None:

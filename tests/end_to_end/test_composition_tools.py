@@ -155,6 +155,33 @@ def test_a_folder_is_rebalanced_from_the_command_line(
     assert again.exit_code == 0 and "by an earlier run" in again.output
 
 
+def test_a_change_is_carried_over_to_a_whole_batch(
+    environment: dict[str, str],
+    client: Client,
+    model: str,
+    fruit: tuple[ResultLayer, ...],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _fill(tmp_path / "pictures", fruit)
+    for key, value in environment.items():
+        monkeypatch.setenv(key, value)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(
+        'operation = "attribute"\neach = "picture"\n'
+        f'[parameters]\nmodel = "{model}"\nstrength = 1.5\n'
+        '[inputs]\nbefore = "pictures/4.png"\nafter = "pictures/5.png"\n'
+    )
+    files = [str(tmp_path / "pictures" / f"{number}.png") for number in range(2)]
+    done = CliRunner().invoke(
+        application, ["batch", str(recipe), *files, "--out", str(tmp_path / "out")]
+    )
+    assert done.exit_code == 0, done.output
+    made = sorted(path.name for path in (tmp_path / "out").glob("*.png"))
+    assert made == ["0-attribute.png", "1-attribute.png"]
+    assert (tmp_path / "out" / made[0]).read_bytes() != Path(files[0]).read_bytes()
+
+
 def test_a_rebalancing_that_is_stopped_leaves_whole_files(
     client: Client, model: str, fruit: tuple[ResultLayer, ...], tmp_path: Path
 ) -> None:

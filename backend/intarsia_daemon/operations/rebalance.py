@@ -19,7 +19,8 @@ from intarsia_daemon.operation import operation
 from intarsia_daemon.part_swaps import small_picture
 from intarsia_daemon.picture_folders import files_of, read_picture, results_folder
 from intarsia_daemon.pixels import Area, Layer, Outcome, Picture, alpha_tensor, on_canvas
-from intarsia_daemon.rebalance_run import BALANCE, TABLE, Part, RebalanceRun, Report, Wishes
+from intarsia_daemon.rebalance_candidates import Part, Wishes
+from intarsia_daemon.rebalance_run import BALANCE, TABLE, RebalanceRun, Report
 from intarsia_daemon.rebalancing import pairs_sheet
 from intarsia_daemon.scorers import find_scorer
 

@@ -115,7 +115,12 @@ def install_small_generator(
         regressor: See `small_generator`.
         title: Its name for people.
     """
-    generator = small_generator(companions=companions, classes=classes, regressor=regressor)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so small tensors lose much with several on a busy machine
+    try:
+        generator = small_generator(companions=companions, classes=classes, regressor=regressor)
+    finally:
+        torch.set_num_threads(threads)
     card = {
         "family": generator.family,
         "task": "generator",

@@ -188,17 +188,25 @@ def test_after_close_nothing_is_sent(bench: Bench) -> None:
     assert bench.rest() == [] and not bench.jobs
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_callback_that_fails_ends_nothing(bench: Bench) -> None:
+def test_a_callback_that_fails_is_reported_and_ends_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported, heard = threading.Event(), []
+
+    def hook(failure: threading.ExceptHookArgs) -> None:
+        heard.append(str(failure.exc_value))
+        reported.set()
+
     def fail(request: str, result: Result) -> None:
         if request == "one":
             raise RuntimeError("the panel is gone")
         bench.result(request, result)
 
+    monkeypatch.setattr(threading, "excepthook", hook)
     bench.live = LatestOnly(bench.submit, fail, bench.error)
     bench.live.request("one")
     bench.job(0).end()
-    assert bench.live.wait_idle(PATIENCE_S)
+    assert reported.wait(PATIENCE_S) and heard == ["the panel is gone"]
     bench.live.request("two")
     bench.job(1).end()
 

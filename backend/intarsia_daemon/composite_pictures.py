@@ -86,7 +86,8 @@ class CompositePicture:
         """
         self._rough, self._crop, self._returning = rough, crop, returning
         self._image, self._known = _unit(collage.image), collage.known.cpu()
-        self._behind = collage.shares[:1].cpu()
+        first = seen_pieces(collage)[0]
+        self._behind = collage.shares[first : first + 1].cpu()
         height, width = rough.canvas.array.shape[:2]
         self._window = Window(0, 0, width, height)
         self._reach = returning.softness * max(height, width)
@@ -100,7 +101,8 @@ class CompositePicture:
         Args:
             name: For the artist.
             made: (1, 3, R, R) in [-1, 1]: the model's picture.
-            background: (1, 3, R, R): what it makes of the backmost piece alone; only "background"
+            background: (1, 3, R, R): what it makes of the backmost piece (the first of
+                `seen_pieces`) alone; only "background"
                 needs it.
         """
         painted, own = _unit(made), self._pasted
@@ -156,6 +158,13 @@ class CompositePicture:
         array = np.ones(canvas.array.shape, np.float32)
         np.clip(shown, low, high, out=array[..., :3])
         return Layer(name, array, canvas.x, canvas.y)
+
+
+def seen_pieces(collage: Collage) -> list[int]:
+    """Numbers of the pieces that others do not hide, back to front; at least one."""
+    shares = collage.shares.mean((1, 2, 3))
+    seen = (shares > LEAST * shares.max()).nonzero().flatten()
+    return seen.tolist()
 
 
 def detail_weight(own: PastedPieces, reach: float) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from intarsia_client.schema import Choice, ClassName, Input, Option, Scalar
 from intarsia_daemon import collage_parameters as shared
 from intarsia_daemon.adapted_regressors import AdaptedRegressors, Fitting
-from intarsia_daemon.composite_pictures import CompositePicture, Returning
+from intarsia_daemon.composite_pictures import CompositePicture, Returning, seen_pieces
 from intarsia_daemon.context import Context, Estimate
 from intarsia_daemon.generator_models import LoadedModel, loaded_model
 from intarsia_daemon.latent_store import pixels_hash
@@ -27,7 +27,7 @@ from intarsia_daemon.picture_refinement import (
 from intarsia_daemon.piece_classes import composed
 from intarsia_daemon.pixels import Area, Outcome, Picture
 from intarsia_daemon.real_pictures import Crop, whole_crop
-from intarsia_daemon.rough_pieces import RoughPieces, gathered, small_piece
+from intarsia_daemon.rough_pieces import gathered, small_piece
 from intarsia_models.latent_composition.composition import Composite
 from intarsia_models.latent_composition.latents import decode, encode
 from intarsia_models.latent_composition.regressor import MaskedRegressor
@@ -176,13 +176,11 @@ def composite(
             context.tick()
             returning = Returning(detail, keeps / 100, softness / 100)
             shown = CompositePicture(rough, crop, done.composite.collage, returning, keep)
-            behind = None
-            if detail == "background":
-                alone = len(rough.pieces) == 1
-                behind = (
-                    made if alone else _background(loaded, rough, crop, done.composite, fitting)
-                )
-            layer = shown.layer("Composite", made, behind)
+            behind = made  # as it is where it is refined: one pass over the background would differ
+            seen = seen_pieces(done.composite.collage)
+            if detail == "background" and len(seen) > 1 and not refine:
+                behind = _background(loaded, rough.pieces, seen[0], crop, done.composite, fitting)
+            layer = shown.layer("Composite", made, behind if detail == "background" else None)
         return Outcome(
             [layer],
             model={**context.models.reference(loaded.id), **fitting.reference},
@@ -193,21 +191,26 @@ def composite(
 
 @torch.inference_mode()
 def _background(
-    model: LoadedModel, rough: RoughPieces, crop: Crop, done: Composite, fitting: Fitting
+    model: LoadedModel,
+    pieces: Sequence[Picture],
+    number: int,
+    crop: Crop,
+    done: Composite,
+    fitting: Fitting,
 ) -> Tensor:
     """(1, 3, R, R): what the model makes of the backmost piece alone, read in the same way.
 
     The newest are remembered: while pieces in front of it move, a background stays.
     """
-    back = small_piece(crop, rough.pieces[0])
+    back = small_piece(crop, pieces[number])
     y, classes = done.latent.y, done.piece_classes
     if classes is not None:
-        y = torch.tensor(classes[:1], device=model.device)
+        y = torch.tensor([classes[number]], device=model.device)
     pixels = pixels_hash(back.colours) + pixels_hash(back.alpha * 2 - 1)
     key = (model.hash, str(model.device), pixels, None if y is None else str(y.tolist()))
-    for number, (known, regressor, made) in enumerate(_backgrounds):
+    for index, (known, regressor, made) in enumerate(_backgrounds):
         if known == key and regressor is fitting.regressor:
-            _backgrounds.append(_backgrounds.pop(number))
+            _backgrounds.append(_backgrounds.pop(index))
             return made
     x, alpha = back.colours.to(model.device), back.alpha.to(model.device)
     latent = encode(model.generator, x, alpha, y, regressor=fitting.regressor)

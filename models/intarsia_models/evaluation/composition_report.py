@@ -94,9 +94,10 @@ that no picture can be right in every way.
 
 L1 is the difference to the collage where it is known, in values from -1 to 1, divided by the known
 area (eq. 5 of the paper as its public code computes it). FID, density and coverage (k = 5) compare
-with {found.real} real pictures and their mirror images, as seen by {looked}; with so few pictures
-they are for comparison within one table, not with figures from elsewhere. The collages are cut from
-those same real pictures, which favours whatever copies pixels.
+with {found.real} real pictures and their mirror images, as seen by
+{looked};
+with so few pictures they are for comparison within one table, not with figures from elsewhere. The
+collages are cut from those same real pictures, which favours whatever copies pixels.
 """
 
 
@@ -125,7 +126,8 @@ From left to right: the rows of the table from "collage as it is" on.
 
 The first {len(found.slow.cases)} of these collages, {found.steps} updates each (the paper's are up
 to 3,000). One pass takes {ours.seconds * 1e3:.0f} ms per collage; against it optimisation takes
-{ratios}.
+{ratios}. For so few pictures
+FID, density and coverage say little.
 
 {_rows(found.slow.rows)}
 

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from intarsia_models.errors import UnsuitablePicture
 from intarsia_models.single_image.enlarging import enlarge
+from intarsia_models.single_image.harmonization import harmonize
 from intarsia_models.single_image.model import TrainedModel
 from intarsia_models.single_image.painting import paint_to_picture, with_palette_of
 from intarsia_models.single_image.retouching import entered, retouch
@@ -201,15 +202,35 @@ def test_strength_scales_a_retouch(models: dict[str, TrainedModel]) -> None:
 
 
 def test_a_picture_can_enter_at_every_stage(learnt: TrainedModel) -> None:
-    naive = moved()[0]
+    naive = 0.5 * moved()[0]
     made = [entered(learnt, naive, k) for k in range(3)]
     assert torch.equal(made[0], learnt.apply(naive))
     assert not torch.allclose(made[0], made[1]) and not torch.allclose(made[1], made[2])
     assert torch.equal(entered(learnt, naive, 2), made[2])
     with_detail = naive.clone()
-    with_detail[..., ::2] += 0.4  # finer than the coarsest stage sees
+    with_detail[..., ::2] += 0.3  # finer than the coarsest stage sees
+    with_detail[..., 1::2] -= 0.3
     lost, kept = (float((entered(learnt, with_detail, k) - made[k]).abs().mean()) for k in (0, 2))
     assert kept > lost
+
+
+def test_the_outline_of_an_edit_is_drawn_by_the_model(models: dict[str, TrainedModel]) -> None:
+    """Detail of the rough picture is kept, but not the step along its pasted edge."""
+    naive, edit_mask = stripes(24, 32), torch.zeros(1, 1, 24, 32)
+    edit_mask[..., 8:20, 8:24] = 1
+    naive[..., 8:20, 8:24] = 0.9
+    whole = {"radius": 40, "sigma": 0.0}
+    kept, mended = (
+        change(models["editing"], naive, edit_mask, **whole).picture
+        for change in (harmonize, retouch)
+    )
+    rows = slice(12, 16)
+    step = [
+        float((made[..., rows, 8] - made[..., rows, 7]).abs().mean()) for made in (kept, mended)
+    ]
+    generated = models["editing"].apply(naive)
+    assert step[1] < step[0]
+    torch.testing.assert_close(mended[..., rows, 7:9], generated[..., rows, 7:9])
 
 
 # --- enlargement ----------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor
@@ -19,6 +20,8 @@ from intarsia_models.single_image.training import check_picture
 _BLURS = (0.0, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0)
 """Standard deviations in pixels that a model's blur is looked for among."""
 
+SEAM = 4
+"""Pixels at the model's size."""
 _LUMA = torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
 
 
@@ -143,6 +146,7 @@ def composite(
     strength: float,
     radius: int,
     sigma: float,
+    mend_seam: bool = False,
 ) -> Composite:
     """Bring what a model made of a changed picture into that picture.
 
@@ -154,6 +158,8 @@ def composite(
         strength: See `harmonize`.
         radius: See `harmonize`.
         sigma: See `harmonize`.
+        mend_seam: Keep detail of ``naive`` away from the outline of ``edit_mask``, where it is the
+            outline itself.
     """
     inside = F.adaptive_max_pool2d(edit_mask.to(model.real), model.sizes[-1])
     small = _at_size_of(generated, naive)
@@ -162,8 +168,21 @@ def composite(
     else:
         area = soft_edit_mask(inside, radius=radius, sigma=sigma)
         area = F.interpolate(area, naive.shape[-2:], mode="bilinear").to(model.real) * strength
-    changed = apply_difference(naive, small, _with_own_detail(model, small, generated, inside))
+    detailed = _with_own_detail(model, small, generated, inside)
+    if mend_seam:
+        detailed = torch.lerp(detailed, generated, _seam(inside))
+    changed = apply_difference(naive, small, detailed)
     return Composite(torch.lerp(naive, changed, area), area, generated)
+
+
+def _seam(inside: Tensor) -> Tensor:
+    """(1, 1, h, w) in [0, 1]: 1 on the outline of an area, falling to 0 over `SEAM` pixels."""
+    area = (inside > 0).cpu().numpy()[0, 0]
+    away = np.where(area, ndimage.distance_transform_edt(area), 0)
+    away = away + np.where(area, 0, ndimage.distance_transform_edt(~area))
+    if area.all() or not area.any():
+        return torch.zeros_like(inside)
+    return torch.from_numpy(np.clip(1 - (away - 1) / SEAM, 0, 1))[None, None].to(inside)
 
 
 def _with_own_detail(

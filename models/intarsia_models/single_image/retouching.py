@@ -56,7 +56,8 @@ def retouch(
 
     Source: arXiv:2003.11512, section 4.2 ("image editing"), dilation and softening as in the public
     code. Deviations: those of `harmonization.harmonize`; no fresh noise is added to the picture, so
-    that the result is the same every time; and ``start_stage`` (0 in the paper) is ours.
+    that the result is the same every time; along the outline of the edit the model's own drawing
+    stands, elsewhere the picture's detail is kept; ``start_stage`` (0 in the paper) is ours.
     """
     require_task(model, FROM_PICTURES, "Edits")
     check_start_stage(model, start_stage)
@@ -72,6 +73,7 @@ def retouch(
         strength=strength,
         radius=round(PUBLISHED_RADIUS * scale) if radius is None else radius,
         sigma=5.0 * scale if sigma is None else sigma,
+        mend_seam=True,
     )
 
 

@@ -58,6 +58,9 @@ def catalog(operations: Sequence[Operation]) -> str:
     return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 
+_ANCHOR = {ord(" "): "-", ord("("): None, ord(")"): None, ord(","): None}
+
+
 def packs(folder: Path) -> str:
     """packs.json: the models that ship; every byte of them is checked on the way.
 
@@ -76,7 +79,21 @@ def packs(folder: Path) -> str:
 
 def page(operations: Sequence[Operation]) -> str:
     """docs/operations.md."""
-    return "\n".join([_HEAD, *(_section(operation) for operation in operations)])
+    return "\n".join([_HEAD, _contents(operations), *(_section(item) for item in operations)])
+
+
+def _contents(operations: Sequence[Operation]) -> str:
+    """A line of links per group."""
+    lines = []
+    for group in dict.fromkeys(operation.group for operation in operations):
+        links = [f"[{item.title}](#{_anchor(item)})" for item in operations if item.group == group]
+        lines.append(f"- {group or 'Others'}: {', '.join(links)}")
+    return "\n".join([*lines, ""])
+
+
+def _anchor(operation: Operation) -> str:
+    """Of the section's heading, as Markdown viewers make it."""
+    return f"{operation.title} ({operation.id})".lower().translate(_ANCHOR)
 
 
 def _section(operation: Operation) -> str:

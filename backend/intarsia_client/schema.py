@@ -18,6 +18,7 @@ from intarsia_client.parameters import Choice, Option, Parameter, Scalar, Toggle
 
 __all__ = [
     "COLOR_LABELS",
+    "GROUPS",
     "ITEM_BYTES",
     "MAX_SEED",
     "ROLES",
@@ -58,6 +59,17 @@ ROLES = ("picture", "area", "element", "reference", "templates")
 
 COLOR_LABELS = ("blue", "green", "yellow", "orange", "brown", "red", "purple", "grey")
 """Names of the colour labels that editors put on layers, for areas that a label marks."""
+
+GROUPS = (
+    "Pasted things",
+    "Change a picture",
+    "Collages",
+    "New pictures",
+    "Look closer",
+    "Folders",
+    "Models",
+)
+"""What operations are for, in the order to be shown; one without a group comes last."""
 
 MAX_SEED = 2**31 - 1
 
@@ -105,6 +117,8 @@ class Operation:
     live: bool = False
     """Whether it is quick enough to be repeated while the artist works: a front end may show what
     it would give as a preview that follows (`intarsia_client.latest`), beside the Run button."""
+    group: str = ""
+    """One of `GROUPS`: what it stands beside in a list."""
 
     def input(self, name: str) -> Input:
         """The input of that name; `InvalidRequest` lists the names there are."""
@@ -168,6 +182,7 @@ class Operation:
             inputs=tuple(parameters.build(Input, item) for item in data["inputs"]),
             parameters=tuple(parameters.from_dict(item) for item in data["parameters"]),
             live=bool(data.get("live", False)),
+            group=str(data.get("group", "")),
             **{k: data[k] for k in ("id", "title", "verb", "summary", "version", "trains")},
         )
 

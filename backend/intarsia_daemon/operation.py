@@ -21,6 +21,7 @@ from typing import Any
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import (
+    GROUPS,
     ROLES,
     ClassBinding,
     ClassName,
@@ -53,6 +54,7 @@ def operation(
     version: int = 1,
     trains: bool = False,
     live: bool = False,
+    group: str = "",
     estimate: Callable[..., Any] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Register a function as an operation.
@@ -62,8 +64,8 @@ def operation(
 
     Raises:
         TypeError: The function's arguments are not exactly inputs + parameters + ``context``, it
-            has no docstring, a role is unknown, a parameter names another or an input that is not
-            there, or it is ``live`` and may train.
+            has no docstring, a role or group is unknown, a parameter names another or an input that
+            is not there, or it is ``live`` and may train.
     """
 
     def register(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -76,6 +78,8 @@ def operation(
             if item.role not in ROLES:
                 raise TypeError(f"{name}: {item.name} has the role {item.role!r}, not of {ROLES}.")
         _check_references(name, inputs, parameters)
+        if group and group not in GROUPS:
+            raise TypeError(f"{name}: the group is {group!r}, not of {GROUPS}.")
         if live and trains:
             raise TypeError(f"{name}: what may work long cannot be shown live.")
         summary = (inspect.getdoc(function) or "").split("\n", 1)[0]
@@ -93,6 +97,7 @@ def operation(
             version=version,
             trains=trains,
             live=live,
+            group=group,
         )
         _registry[name] = Registered(declaration, function, estimate)
         return function
@@ -112,12 +117,21 @@ def _check_references(name: str, inputs: Sequence[Input], parameters: Sequence[P
 
 
 def known_operations() -> Mapping[str, Registered]:
-    """Every operation, by id; imports all modules of ``intarsia_daemon.operations``."""
+    """Every operation by id, in the order to be shown: by group, then by title.
+
+    Imports all modules of ``intarsia_daemon.operations``.
+    """
     from intarsia_daemon import operations
 
     for module in pkgutil.iter_modules(operations.__path__):
         importlib.import_module(f"{operations.__name__}.{module.name}")
-    return dict(sorted(_registry.items()))
+    return dict(sorted(_registry.items(), key=lambda item: _place(item[1].declaration)))
+
+
+def _place(declaration: Operation) -> tuple[int, str]:
+    """Where it stands in a list."""
+    group = declaration.group
+    return (GROUPS.index(group) if group else len(GROUPS), declaration.title)
 
 
 def find_operation(name: str) -> Registered:

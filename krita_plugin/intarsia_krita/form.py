@@ -43,7 +43,11 @@ class Form(QtWidgets.QWidget):
         self._combo.setObjectName("intarsia_operation")
         self._combo.setAccessibleName(tr("Operation"))
         self._combo.installEventFilter(guard)
+        group = ""
         for operation in self._operations.values():
+            if self._combo.count() and operation.group != group:
+                self._combo.insertSeparator(self._combo.count())
+            group = operation.group
             self._combo.addItem(operation.title, operation.id)
         self._combo.currentIndexChanged.connect(self._choose)
         self._summary = small_label("")

@@ -40,6 +40,7 @@ def estimate(
 @operation(
     title="Adapt to a picture",
     verb="Adapt the model",
+    group="Collages",
     inputs=(shared.PICTURE,),
     parameters=(
         shared.model_parameter("regressor"),

@@ -37,6 +37,7 @@ def estimate(
 @operation(
     title="Animate",
     verb="Let it move",
+    group="New pictures",
     inputs=(shared.PICTURE, shared.AREA),
     parameters=(
         shared.QUALITY,

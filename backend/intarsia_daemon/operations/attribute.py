@@ -45,6 +45,7 @@ def estimate(
 @operation(
     title="Transfer an attribute",
     verb="Transfer the change",
+    group="Change a picture",
     inputs=(
         shared.PICTURE,
         shared.AREA,

@@ -35,6 +35,7 @@ AREA = Input(
 @operation(
     title="Blend",
     verb="Blend the element in",
+    group="Pasted things",
     inputs=(PICTURE, ELEMENT, AREA),
     parameters=(
         Choice(

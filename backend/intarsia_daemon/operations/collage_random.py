@@ -58,6 +58,7 @@ def estimate(
 @operation(
     title="Random collage",
     verb="Make a collage",
+    group="Collages",
     inputs=(PICTURES, AREAS),
     parameters=(
         shared.model_parameter("regressor"),

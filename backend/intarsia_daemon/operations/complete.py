@@ -50,6 +50,7 @@ def estimate(
 @operation(
     title="Complete",
     verb="Fill in what is missing",
+    group="Collages",
     inputs=(PICTURE, AREA),
     parameters=(
         shared.model_parameter("regressor"),

@@ -61,6 +61,7 @@ def estimate(
 @operation(
     title="Composite",
     verb="Make one picture of it",
+    group="Collages",
     inputs=(PIECES, KEEP),
     parameters=(
         shared.model_parameter("regressor"),

@@ -35,6 +35,7 @@ def estimate(
 @operation(
     title="Enlarge",
     verb="Enlarge",
+    group="Change a picture",
     inputs=(shared.PICTURE, shared.AREA),
     parameters=(
         shared.QUALITY,

@@ -28,6 +28,7 @@ def estimate(
 @operation(
     title="Generate",
     verb="Make new pictures",
+    group="New pictures",
     inputs=(
         Input(
             "picture",

@@ -45,6 +45,7 @@ def estimate(
 @operation(
     title="Harmonize",
     verb="Harmonize the element",
+    group="Pasted things",
     inputs=(
         Input(
             "picture",

@@ -62,6 +62,7 @@ def estimate(
 @operation(
     title="Influence",
     verb="Show what moves",
+    group="Look closer",
     inputs=(
         shared.PICTURE,
         Input(

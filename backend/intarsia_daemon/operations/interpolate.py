@@ -36,6 +36,7 @@ def estimate(
 @operation(
     title="Interpolate",
     verb="Make the steps between",
+    group="New pictures",
     inputs=(
         Input(
             "picture",

@@ -55,6 +55,7 @@ def estimate(
 @operation(
     title="Mix",
     verb="Mix both pictures",
+    group="Collages",
     inputs=(shared.PICTURE, REFERENCE, AREA),
     parameters=(
         shared.model_parameter("regressor"),

@@ -29,6 +29,7 @@ def estimate(
 @operation(
     title="Reconstruct",
     verb="Show what the model holds",
+    group="Look closer",
     inputs=(shared.PICTURE, shared.AREA),
     parameters=(
         shared.model_parameter(),

@@ -48,6 +48,7 @@ def estimate(
 @operation(
     title="Rebalance a folder",
     verb="Rebalance the folder",
+    group="Folders",
     inputs=(
         Input(
             "area",

@@ -45,6 +45,7 @@ def estimate(
 @operation(
     title="Relabel",
     verb="Change the class",
+    group="Change a picture",
     inputs=(shared.PICTURE, shared.AREA, AREAS),
     parameters=(
         shared.model_parameter("spatial_classes"),

@@ -32,6 +32,7 @@ def estimate(
 @operation(
     title="Paint to picture",
     verb="Make a picture of the painting",
+    group="New pictures",
     inputs=(
         Input(
             "picture",

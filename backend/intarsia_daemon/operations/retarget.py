@@ -47,6 +47,7 @@ def estimate(
 @operation(
     title="Retarget",
     verb="Change the size",
+    group="Change a picture",
     inputs=(
         shared.PICTURE,
         Input(

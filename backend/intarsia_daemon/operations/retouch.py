@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,12 +13,7 @@ from intarsia_daemon import learnt_pictures as shared
 from intarsia_daemon.composition import place, window_of
 from intarsia_daemon.context import Context, Estimate
 from intarsia_daemon.operation import operation
-from intarsia_daemon.picture_trainings import (
-    REUSE,
-    PictureTrainings,
-    training_seconds,
-    tuning_seconds,
-)
+from intarsia_daemon.picture_trainings import REUSE, PictureTrainings, tuning_seconds
 from intarsia_daemon.pixels import Area, Outcome, Picture, layer_from_tensors
 from intarsia_models.single_image.retouching import retouch as retouch_picture
 
@@ -31,15 +27,16 @@ def estimate(
     """Seconds of a run that has to train."""
     size = sizes["picture"]
     settings = shared.wanted_settings("editing", parameters["quality"], size)
-    seconds = training_seconds(settings, *size, context)
-    if parameters["fine_tune"]:
-        seconds += tuning_seconds(settings, *size, context)
-    return Estimate(seconds, trains=True, text=shared.TEXT)
+    learning = shared.training_estimate(settings, size, context)
+    if not parameters["fine_tune"]:
+        return learning
+    return replace(learning, seconds=learning.seconds + tuning_seconds(settings, *size, context))
 
 
 @operation(
     title="Retouch",
     verb="Make the pieces fit",
+    group="Pasted things",
     inputs=(
         Input(
             "picture",

@@ -30,6 +30,7 @@ def estimate(
 @operation(
     title="Train the search",
     verb="Train on the folder",
+    group="Models",
     inputs=(),
     parameters=(
         shared.BASE,

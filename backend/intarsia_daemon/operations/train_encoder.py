@@ -30,6 +30,7 @@ def estimate(
 @operation(
     title="Train an encoder",
     verb="Train on the folder",
+    group="Models",
     inputs=(),
     parameters=(
         shared.BASE,

@@ -40,6 +40,7 @@ def estimate(
 @operation(
     title="Train a generator",
     verb="Train on the folder",
+    group="Models",
     inputs=(),
     parameters=(
         shared.PICTURES,

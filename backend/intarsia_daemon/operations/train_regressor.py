@@ -51,6 +51,7 @@ def estimate(
 @operation(
     title="Train a regressor",
     verb="Train for the model",
+    group="Models",
     inputs=(),
     parameters=(
         shared.BASE,

@@ -34,6 +34,7 @@ def estimate(
 @operation(
     title="Translate",
     verb="Show as other classes",
+    group="New pictures",
     inputs=(shared.PICTURE, shared.AREA),
     parameters=(
         shared.model_parameter("classes"),

@@ -71,6 +71,7 @@ def estimate(
 @operation(
     title="Transplant",
     verb="Transplant",
+    group="Change a picture",
     inputs=(shared.PICTURE, shared.AREA, REFERENCES, PIECE, AREAS),
     parameters=(
         shared.model_parameter(),

@@ -38,6 +38,7 @@ def estimate(
 @operation(
     title="Variations",
     verb="Make variations",
+    group="New pictures",
     inputs=(shared.PICTURE, shared.AREA),
     parameters=(
         shared.QUALITY,

@@ -128,10 +128,15 @@ def _write_picture(frames: Sequence[np.ndarray], place: Path, kind: str, fps: fl
         form,
         save_all=True,
         append_images=pictures[1:],
-        duration=round(1000 / fps),
+        duration=_milliseconds(kind, fps),
         loop=0,
         **options,
     )
+
+
+def _milliseconds(kind: str, fps: float) -> int:
+    """Of a frame. GIF counts hundredths of a second, and players slow a single one down to ten."""
+    return 10 * max(2, round(100 / fps)) if kind == "gif" else round(1000 / fps)
 
 
 def _write_video(

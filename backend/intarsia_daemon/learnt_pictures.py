@@ -57,6 +57,14 @@ STARTS = {"everything": 0, "layout": 1, "forms": 2, "detail": 3}
 """First stage that is made anew, by what a parameter says."""
 TEXT = "Learns this picture first, unless it knows it already: then it takes seconds."
 
+SHARED = {
+    "generation": "Variations and Paint to picture share a model.",
+    "retarget": "Another size has a model of its own.",
+    "animation": "Movement has a model of its own.",
+    "editing": "Retouching has a model of its own.",
+}
+"""Which operations use the same model, by task."""
+
 
 @dataclass(frozen=True)
 class Learnt:
@@ -168,7 +176,7 @@ def wanted_settings(
 def training_estimate(settings: TaskSettings, size: Size, context: Context) -> Estimate:
     """Seconds of a run that has to train, with the size that the model will work at."""
     height, width = full_size(*size, settings.max_size)
-    text = f"{TEXT} The model will work at {width} x {height} pixels."
+    text = f"{TEXT} {SHARED[settings.task]} The model will work at {width} x {height} pixels."
     return Estimate(training_seconds(settings, *size, context), trains=True, text=text)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from intarsia_client.schema import Choice, Option
@@ -14,6 +15,7 @@ from intarsia_daemon.picture_models import Known, find_model, fingerprint, setti
 from intarsia_daemon.pixels import Layer, Picture, layer_from_tensors, thumbnail
 from intarsia_daemon.training_pace import Pace
 from intarsia_models.checkpoints import remove_checkpoints
+from intarsia_models.single_image.arithmetic import faster_arithmetic
 from intarsia_models.single_image.cost import expected_fine_tune_seconds, expected_seconds
 from intarsia_models.single_image.fine_tuning import fine_tune
 from intarsia_models.single_image.model import FAMILY, TrainedModel
@@ -135,6 +137,7 @@ class PictureTrainings:
                 trained,
                 naive,
                 seed=context.seed,
+                arithmetic=arithmetic_of(self.settings, context.device),
                 on_progress=lambda p: self._report("Fitting to the element", p, expected),
                 tick=context.tick,
                 checkpoint_folder=folder,
@@ -155,7 +158,10 @@ class PictureTrainings:
     def _train(self, wanted: str) -> PictureModel:
         context = self.context
         height, width = self.target.shape[-2:]
-        plain = expected_seconds(self.settings, height, width, context.device)
+        arithmetic = arithmetic_of(self.settings, context.device)
+        plain = expected_seconds(
+            self.settings, height, width, context.device, arithmetic=arithmetic
+        )
         expected = plain / context.machine.factor(SPEED)
         context.require_training(expected)
         folder = context.folder / "training"
@@ -165,6 +171,7 @@ class PictureTrainings:
                 self.settings,
                 seed=context.seed,
                 device=context.device,
+                arithmetic=arithmetic,
                 on_progress=lambda p: self._report(_stage_text(p), p, expected),
                 tick=context.tick,
                 checkpoint_folder=folder,
@@ -230,10 +237,24 @@ def _stage_text(progress: TrainingProgress) -> str:
     return f"Training, stage {progress.stage + 1} of {progress.stages}"
 
 
+def arithmetic_of(settings: TaskSettings, device: str) -> torch.dtype | None:
+    """What a training computes in: what is faster on the device, but for harmonization.
+
+    There the colours that a picture keeps are what counts, and the training is short.
+    """
+    return None if settings.task == "harmonization" else faster_arithmetic(device)
+
+
 def training_seconds(settings: TaskSettings, height: int, width: int, context: Context) -> float:
     """How long learning a picture of that size takes on this machine."""
-    speed = context.machine.factor(SPEED)
-    return expected_seconds(settings, height, width, context.device, speed=speed)
+    return expected_seconds(
+        settings,
+        height,
+        width,
+        context.device,
+        speed=context.machine.factor(SPEED),
+        arithmetic=arithmetic_of(settings, context.device),
+    )
 
 
 def tuning_seconds(settings: TaskSettings, height: int, width: int, context: Context) -> float:
@@ -252,4 +273,5 @@ def tuning_seconds(settings: TaskSettings, height: int, width: int, context: Con
         settings.fine_tune_iterations,
         context.device,
         speed=context.machine.factor(SPEED),
+        arithmetic=arithmetic_of(settings, context.device),
     )

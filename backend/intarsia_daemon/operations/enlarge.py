@@ -64,8 +64,7 @@ def enlarge(
 
     Good for textures that recur at several sizes: foliage, masonry, water, brush strokes. It knows
     nothing but this picture: no faces, no letters, nothing that is not there larger somewhere.
-    Source: said to be possible in Hinz et al. 2020, arXiv:2003.11512, section 5; the way is
-    SinGAN's (arXiv:1905.01164, section 4).
+    Source: said to be possible in Hinz et al. 2020, arXiv:2003.11512, section 5.
     """
     part = shared.part_of(picture, area)
     height, width = part.array.shape[:2]
@@ -80,7 +79,7 @@ def enlarge(
     known = shared.learnt(context, part, settings, reuse, operation="enlarge")
     with context.phase("make"), torch.inference_mode():
         context.progress("Enlarging", 0, 1)
-        made = enlarge_picture(known.model.trained, factor, faithful=faithful, tick=context.tick)
+        made = enlarge_picture(known.model.trained, factor, faithful=faithful)
     size = round(height * factor), round(width * factor)
     name = f"{picture.name or 'Picture'}, {factor:g} times"
     layer = shared.picture_layer(name, made, size, part)

@@ -1,0 +1,7 @@
+"""Imported by an engine (INTARSIA_EXTRA_OPERATIONS): its trainings of one picture are short."""
+
+from __future__ import annotations
+
+from short_picture_trainings import shorten
+
+shorten()

@@ -178,10 +178,9 @@ def composite(
 def _seam(inside: Tensor) -> Tensor:
     """(1, 1, h, w) in [0, 1]: 1 on the outline of an area, falling to 0 over `SEAM` pixels."""
     area = (inside > 0).cpu().numpy()[0, 0]
-    away = np.where(area, ndimage.distance_transform_edt(area), 0)
-    away = away + np.where(area, 0, ndimage.distance_transform_edt(~area))
     if area.all() or not area.any():
         return torch.zeros_like(inside)
+    away = sum(np.asarray(ndimage.distance_transform_edt(part)) for part in (area, ~area))
     return torch.from_numpy(np.clip(1 - (away - 1) / SEAM, 0, 1))[None, None].to(inside)
 
 

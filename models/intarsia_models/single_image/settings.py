@@ -236,11 +236,11 @@ def task_settings(task: str, **changes: Any) -> TaskSettings:
     return replace(_TASKS[task], **changes)
 
 
-# For 2 CPU cores: minutes when idle. About half of the paper's resolution and of its channels, three
-# quarters of its iterations. One step each for critic and generator: with one step of the critic to
-# three of the generator, as fast a training burns out to white and black. The learning rate is the
-# paper's: at twice the rate the layout of the picture was lost (sky and sea in any order), at equal
-# work. Older stages learn faster beside the newest, since none of them has long.
+# For 2 CPU cores: minutes when idle. About half of the paper's resolution and of its channels,
+# three quarters of its iterations. One step each for critic and generator: with one step of the
+# critic to three of the generator, as fast a training burns out to white and black. The learning
+# rate is the paper's: at twice the rate the layout of the picture was lost (sky and sea in any
+# order), at equal work. Older stages learn faster beside the newest, since none of them has long.
 _FROM_NOISE_DRAFT: dict[str, Any] = {
     "stages": 5,
     "min_size": 22,

@@ -126,13 +126,14 @@ def test_without_a_model_the_edit_lane_hands_over(tmp_path: Path, operation: str
 def test_quality_likeness_stages_and_area_are_other_models(home: Path) -> None:
     whole, _ = _run(home, "variations", count=1)
     seen = [whole.model]
-    for more in (
+    others: tuple[dict[str, Any], ...] = (
         {"quality": "normal"},
         {"likeness": "close"},
         {"likeness": "free"},
         {"stages": 2},
         {"area": box_area(_picture(), 0, 0, 30, 30)},
-    ):
+    )
+    for more in others:
         made, context = _run(home, "variations", count=1, **more)
         assert "train" in context.seconds and made.model not in seen, more
         seen.append(made.model)

@@ -388,6 +388,17 @@ def test_extending_into_selected_canvas_keeps_the_pictures_own_pixels(
     assert new.std() > 0
 
 
+def test_a_frame_of_another_colour_does_not_tint_what_is_new(home: Path) -> None:
+    plain, framed = _picture(), _picture().array.copy()
+    framed[:, -1, :3] = 255
+    area = box_area(plain, WIDTH, 0, 2 * WIDTH, HEIGHT)
+    means = []
+    for picture in (plain, Picture(framed, name="Framed")):
+        made, _ = _run(home, "retarget", picture, area=area)
+        means.append(made.layers[0].array[:, WIDTH + 12 :, :3].mean())
+    assert abs(means[0] - means[1]) < 12
+
+
 @pytest.mark.parametrize(
     ("box", "sentence"),
     [
@@ -432,6 +443,27 @@ def _over(picture: Picture, piece: Picture) -> np.ndarray:
     top, left = piece.y - picture.y, piece.x - picture.x
     array[top : top + piece.array.shape[0], left : left + piece.array.shape[1]] = piece.array
     return array
+
+
+def test_outlines_finer_than_the_model_do_not_stay_behind(home: Path) -> None:
+    """A flat piece on another flat ground, five times as large as the model."""
+    array = np.full((160, 160, 4), 255, np.uint8)
+    array[..., :3] = painting(160, 160).array[..., :3] // 8 + 60
+    piece = np.full((80, 80, 4), 255, np.uint8)
+    piece[..., :3] = 190
+    picture, element = Picture(array), Picture(piece, 40, 40, "Flat")
+    inputs = {"picture": picture, "element": element}
+    [layer] = run_directly(
+        direct_context(home, lane="training"), "retouch", inputs, grow=10.0
+    ).layers
+    after = shown(replace(picture, array=_over(picture, element)), layer)
+
+    def step(rows: np.ndarray) -> float:
+        """From one pixel to the next across the piece's left edge."""
+        return float(np.abs(rows[60:100, 40] - rows[60:100, 39]).mean())
+
+    pasted = _over(picture, element)[..., :3] / 255
+    assert step(after) < 0.2 * step(pasted)
 
 
 def test_strength_zero_shows_the_pieces_as_they_are(home: Path) -> None:

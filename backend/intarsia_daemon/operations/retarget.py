@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from intarsia_client.errors import InvalidRequest
@@ -25,13 +26,14 @@ from intarsia_daemon.pixels import (
     layer_from_tensors,
     on_canvas,
 )
-from intarsia_models.blending import poisson_blend
 from intarsia_models.single_image.painting import paint_to_picture
 from intarsia_models.single_image.sampling import retarget as make_larger
 
 PRESETS = {"wide": (2.0, 1.0), "high": (1.0, 2.0), "both": (2.0, 2.0)}
 """Width and height as shares of the picture's."""
 LARGEST_SHARE = 8.0
+SEAM = 0.06
+"""Share of the picture's longer side over which it passes, mirrored, into what was drawn."""
 LARGEST_SIDE = 16384
 
 
@@ -100,8 +102,8 @@ def retarget(
     """Make a picture wider, higher or narrower without stretching its textures.
 
     Source: Hinz et al. 2020, arXiv:2003.11512, section 4.1 and appendix. Extending into an area is
-    ours: the picture is mirrored beyond its edge, the model redraws that, and the seam is closed
-    by Poisson blending.
+    ours: the picture is mirrored beyond its edge, the model redraws that, and near the edge the
+    mirrored picture passes into what was drawn.
     """
     part = shared.part_of(picture, None)
     if area is None:
@@ -188,10 +190,9 @@ def _extended(known: shared.Learnt, area: Area, name: str, context: Context) -> 
         seed=context.seed,
         size=small,
     )
-    filled = poisson_blend(
-        shared.resized(made, size), naive, (inside >= 0.5).float(), tick=context.tick
-    )
-    mixed = torch.lerp(naive, filled.clamp(-1, 1), inside)
+    near = ndimage.distance_transform_edt(own[0, 0].numpy() == 0) / (SEAM * max(height, width))
+    share = torch.from_numpy(np.asarray(near, np.float32)).clamp(max=1)[None, None]
+    mixed = torch.lerp(naive, shared.resized(made, size), share.square() * (3 - 2 * share))
     return layer_from_tensors(name, mixed, torch.maximum(own, inside), like=canvas)
 
 

@@ -147,6 +147,7 @@ def composite(
     radius: int,
     sigma: float,
     mend_seam: bool = False,
+    detail: Tensor | None = None,
 ) -> Composite:
     """Bring what a model made of a changed picture into that picture.
 
@@ -160,9 +161,11 @@ def composite(
         sigma: See `harmonize`.
         mend_seam: Keep detail of ``naive`` away from the outline of ``edit_mask``, where it is the
             outline itself.
+        detail: (1, 3, H, W) in [-1, 1]: whose detail the result keeps; None: that of ``naive``.
     """
+    keeps = naive if detail is None else detail.to(naive)
     inside = F.adaptive_max_pool2d(edit_mask.to(model.real), model.sizes[-1])
-    small = _at_size_of(generated, naive)
+    small = _at_size_of(generated, keeps)
     if radius == 0 and sigma == 0:
         area = edit_mask.to(model.real) * strength
     else:
@@ -171,7 +174,7 @@ def composite(
     detailed = _with_own_detail(model, small, generated, inside)
     if mend_seam:
         detailed = torch.lerp(detailed, generated, _seam(inside))
-    changed = apply_difference(naive, small, detailed)
+    changed = apply_difference(keeps, small, detailed)
     return Composite(torch.lerp(naive, changed, area), area, generated)
 
 

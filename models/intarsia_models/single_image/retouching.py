@@ -29,6 +29,7 @@ def retouch(
     strength: float = 1.0,
     radius: int | None = None,
     sigma: float | None = None,
+    detail: Tensor | None = None,
 ) -> Composite:
     """Make a rough edit of the training picture consistent.
 
@@ -46,6 +47,10 @@ def retouch(
             250 px, in proportion.
         sigma: Softness of the area's edge in pixels at the model's size; by default the published
             5 at 250 px, in proportion.
+        detail: (1, 3, H, W) in [-1, 1]: the edit without the outlines of its pieces, for example
+            blended by `intarsia_models.blending.poisson_blend`. What is finer than the model is
+            taken from it; without it, from ``naive``, whose outlines then show in pictures larger
+            than the model.
 
     Returns:
         The composite over ``naive``: outside its ``edit_mask`` nothing is changed.
@@ -57,13 +62,18 @@ def retouch(
     Source: arXiv:2003.11512, section 4.2 ("image editing"), dilation and softening as in the public
     code. Deviations: those of `harmonization.harmonize`; no fresh noise is added to the picture, so
     that the result is the same every time; along the outline of the edit the model's own drawing
-    stands, elsewhere the picture's detail is kept; ``start_stage`` (0 in the paper) is ours.
+    stands (unless ``detail`` is given), elsewhere the picture's detail is kept; ``start_stage``
+    (0 in the paper) is ours.
     """
     require_task(model, FROM_PICTURES, "Edits")
     check_start_stage(model, start_stage)
     check_picture(naive)
     naive = naive.to(model.real)
     check_area(naive, edit_mask, strength)
+    if detail is not None and detail.shape != naive.shape:
+        raise ValueError(
+            f"detail must have the shape of naive, {tuple(naive.shape)}, got {tuple(detail.shape)}."
+        )
     scale = max(model.sizes[-1]) / PUBLISHED_SIDE
     return composite(
         model,
@@ -73,7 +83,8 @@ def retouch(
         strength=strength,
         radius=round(PUBLISHED_RADIUS * scale) if radius is None else radius,
         sigma=5.0 * scale if sigma is None else sigma,
-        mend_seam=True,
+        mend_seam=detail is None,
+        detail=detail,
     )
 
 

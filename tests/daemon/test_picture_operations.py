@@ -510,6 +510,20 @@ def test_frames_are_layers_in_order_with_how_to_play_them(home: Path) -> None:
     assert any("Krita:" in note and "GIMP:" in note for note in made.notes)
 
 
+def test_frames_keep_detail_that_is_finer_than_the_model(home: Path) -> None:
+    picture = painting(3 * HEIGHT, 3 * WIDTH, dtype="f32")
+    sharp, _ = _run(home, "animate", picture, frames=3, from_picture=True)
+    away = [float(np.abs(layer.array - picture.array).max()) for layer in sharp.layers]
+    assert away[0] < 1e-4 and min(away[1:]) > 10 * away[0]
+
+    def grain(outcome: Outcome) -> float:
+        return float(np.abs(np.diff(outcome.layers[1].array[..., :3], axis=1)).mean())
+
+    soft, _ = _run(home, "animate", picture, frames=3, keep_detail=False)
+    everything, _ = _run(home, "animate", picture, frames=3, moves="everything")
+    assert grain(sharp) > 2 * grain(soft) and grain(sharp) > 2 * grain(everything)
+
+
 def test_a_file_holds_the_frames_and_the_document_the_first(home: Path, tmp_path: Path) -> None:
     made, _ = _run(
         home, "animate", frames=4, fps=20, output="file", format="apng", folder=str(tmp_path)

@@ -16,6 +16,7 @@ from intarsia_daemon.operation import operation
 from intarsia_daemon.picture_trainings import REUSE
 from intarsia_daemon.pixels import Area, Layer, Outcome, Picture
 from intarsia_models.single_image.animation import animate as make_frames
+from intarsia_models.single_image.harmonization import apply_difference
 
 LARGEST_ENLARGED = 1 << 28
 """Numbers of all frames together at the picture's own size; above that they stay small."""
@@ -68,6 +69,12 @@ def estimate(
             "The movement grows from the picture and dies away to it, once a round.",
             False,
         ),
+        Toggle(
+            "keep_detail",
+            "Keep fine detail",
+            "What is finer than the model comes from the picture; not where everything moves.",
+            True,
+        ),
         Choice(
             "output",
             "Gives",
@@ -107,6 +114,7 @@ def animate(
     strength: Any,
     moves: str,
     from_picture: bool,
+    keep_detail: bool,
     output: str,
     folder: str,
     format: Any,
@@ -116,7 +124,9 @@ def animate(
     """Let a still picture move in an endless loop: water, clouds, leaves, fire.
 
     Source: the walk through the noise of Hinz et al. 2020 (arXiv:2003.11512) and SinGAN
-    (arXiv:1905.01164), made to end where it began.
+    (arXiv:1905.01164), made to end where it began. Deviation: in pictures larger than the model,
+    only the difference to the model's own rebuilt picture is carried over
+    (docs/decisions/0009-full-resolution.md), so that frames are as sharp as the picture.
     """
     place = None
     if output != "layers":
@@ -141,8 +151,12 @@ def animate(
             seed=context.seed,
             begin_at_picture=from_picture,
         )
+        still = shared.opaque_tensor(part) if keep_detail and moves != "everything" else None
+        rebuilt = trained.reconstruct().cpu()
         for index, made in enumerate(walk):
             context.progress("Painting the frames", index, frames)
+            if still is not None and size == part.array.shape[:2]:
+                made = apply_difference(still, rebuilt, made.cpu())
             layers.append(shared.picture_layer(f"{name}, frame {index + 1:03d}", made, size, part))
     if place is not None:
         with context.phase("file"):

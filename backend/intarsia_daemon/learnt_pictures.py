@@ -169,7 +169,12 @@ def wanted_settings(
         size: (height, width) of the picture.
         likeness: Of `LIKENESS`.
         stages: 0: by quality.
+
+    A draft is learnt once for all of them but editing: the task "generation" serves retargeting
+    and animation too, and each minute counts more there than what their own tasks do better.
     """
+    if quality == "draft" and task in ("retarget", "animation"):
+        task = "generation"
     return quality_settings(task, quality, likeness=likeness, stages=stages or None, size=size)
 
 

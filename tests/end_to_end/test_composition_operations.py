@@ -115,22 +115,25 @@ def test_what_is_to_be_kept_comes_back_exactly(run: Run) -> None:
 def test_refining_shows_previews_and_can_be_cancelled(
     client: Client, models: dict[str, str]
 ) -> None:
-    settings = {"model": models["Small fruit"], "refine": 60}
-    seen = list[Progress]()
-    client.submit("composite", _group(), settings).wait(on_progress=seen.append, timeout_s=600)
-    assert any(progress.preview is not None for progress in seen)
-    job = client.submit("composite", _group(), {**settings, "refine": 1000})
-    running = threading.Event()
+    job = client.submit(
+        "composite", _group(), {"model": models["Small fruit"], "refine": 1000, "method": "lbfgs"}
+    )
+    shown = threading.Event()
+
+    def see(progress: Progress) -> None:
+        if progress.preview is not None:
+            shown.set()
 
     def cancel() -> None:
-        running.wait(300)
+        shown.wait(300)
         job.cancel()
 
     thread = threading.Thread(target=cancel)
     thread.start()
     with pytest.raises(JobCancelled):
-        job.wait(on_progress=lambda progress: running.set(), timeout_s=600)
+        job.wait(on_progress=see, timeout_s=600)
     thread.join()
+    assert shown.is_set()
 
 
 def test_variants_of_what_is_missing_leave_the_rest_alone(run: Run) -> None:

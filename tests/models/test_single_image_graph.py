@@ -120,6 +120,7 @@ def test_a_graph_that_does_something_else_is_given_up() -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 @pytest.mark.parametrize("task", ["generation", "harmonization"])
 def test_a_cuda_graph_equals_plain_iterations(task: str) -> None:
     plain, graphed = training_of(task, "cuda"), training_of(task, "cuda")
@@ -132,6 +133,7 @@ def test_a_cuda_graph_equals_plain_iterations(task: str) -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_a_whole_training_on_cuda_uses_graphs_and_tells_nothing() -> None:
     settings = task_settings(
         "generation", stages=3, min_size=12, max_size=26, iterations=12, channels=6

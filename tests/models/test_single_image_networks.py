@@ -134,6 +134,14 @@ def test_parameter_counts_are_those_of_the_paper() -> None:
     assert (count(generator), count(discriminator)) == (668_227, 113_153)
 
 
+def test_upsampling_can_be_learnt_through_after_it_was_used_for_a_picture() -> None:
+    with torch.inference_mode():
+        upsampled(torch.ones(1, 2, 5, 7), (6, 9))
+    features = torch.ones(1, 2, 5, 7, requires_grad=True)
+    upsampled(features, (6, 9)).sum().backward()
+    assert features.grad is not None and float(features.grad.sum()) == pytest.approx(108, rel=1e-5)
+
+
 @pytest.mark.parametrize("size", [(7, 5), (13, 20), (7, 9), (40, 6), (1, 1)])
 @pytest.mark.parametrize("order", [torch.contiguous_format, torch.channels_last])
 def test_upsampling_equals_the_ready_made_function(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from intarsia_daemon.demo.collages import COLLAGES
 from intarsia_daemon.demo.example import Example
+from intarsia_daemon.demo.one_picture import ONE_PICTURE
 
 PICTURES = (
     "ATTRIBUTION.md",
@@ -11,6 +12,7 @@ PICTURES = (
     "apples.ora",
     "coffee_lemon.ora",
     "collage.ora",
+    "night_sky.ora",
     "portrait_cap.ora",
     "shipwreck.ora",
     "starry_night_lemur.ora",
@@ -161,4 +163,5 @@ EXAMPLES = (
         before="the picture",
     ),
     *COLLAGES,
+    *ONE_PICTURE,
 )

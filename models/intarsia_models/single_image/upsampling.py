@@ -46,6 +46,7 @@ def upsampled(features: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 @functools.lru_cache(maxsize=MATRICES)
+@torch.inference_mode(False)  # kept beyond this call, and trainings need them too
 def _matrix(old: int, new: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """(new, old): every row holds the four weights of a new position; beyond the border the last
     value goes on."""

@@ -1,0 +1,78 @@
+"""The demo's runs with models that learn one picture: five from one training, and one edit."""
+
+from __future__ import annotations
+
+from intarsia_daemon.demo.example import Example
+
+_SKY = "night_sky.ora#Sky"
+
+ONE_PICTURE = (
+    Example(
+        "variations_sky",
+        "Variations: relatives of one picture",
+        "A small model learns this piece of sky and nothing else; it takes minutes on two "
+        "processor cores, once. Then it makes relatives in a moment: here twelve, each a layer "
+        "of its own if wanted. A quick draft; the published quality wants a graphics card.",
+        "variations",
+        {"picture": _SKY},
+        {"count": "12", "varies": "layout", "output": "sheet"},
+        alone=True,
+        before="the picture",
+        learns=True,
+    ),
+    Example(
+        "retarget_sky",
+        "Retarget: twice as wide",
+        "The same model. Strokes keep their size; nothing is stretched but the layout.",
+        "retarget",
+        {"picture": _SKY},
+        {"size": "wide"},
+        alone=True,
+        before="the picture",
+        learns=True,
+    ),
+    Example(
+        "animate_sky",
+        "Animate: a loop that moves",
+        "The same model. Frames of a round that ends where it began, as layers or as a file.",
+        "animate",
+        {"picture": _SKY},
+        {"frames": "6", "moves": "layout", "strength": "strong"},
+        alone=True,
+        before="the picture",
+        separately=True,
+        learns=True,
+    ),
+    Example(
+        "enlarge_sky",
+        "Enlarge: detail from the picture itself",
+        "The same model. Made small again, the result is the picture.",
+        "enlarge",
+        {"picture": _SKY},
+        {"factor": "3"},
+        alone=True,
+        before="the picture",
+        learns=True,
+    ),
+    Example(
+        "repaint_sky",
+        "Paint to picture: flat areas take on its look",
+        "The same model. A few flat areas in roughly its colours become a picture like it.",
+        "repaint",
+        {"picture": "night_sky.ora#Rough painting", "reference": _SKY},
+        {"follows": "closely"},
+        alone=True,
+        before="the painting",
+        learns=True,
+    ),
+    Example(
+        "retouch_sky",
+        "Retouch: a star was cloned roughly",
+        "A copy of a star, put down with a hard edge. Another small model, which learnt the "
+        "picture with its pieces out of place, makes it part of the swirl.",
+        "retouch",
+        {"picture": _SKY, "element": "night_sky.ora#Cloned star"},
+        before="cloned roughly",
+        learns=True,
+    ),
+)

@@ -35,6 +35,13 @@ if [ -n "$pictures" ]; then
     --set generator_rate=1.5e-4 --set critic_rate=6e-4 \
     --encoder-set width=24 --encoder-set iterations=30000 --encoder-set flips=both \
     --auxiliary-set hidden=320 --auxiliary-set extended_dim=2048 --auxiliary-set iterations=20000
+  # Its regressor, and a better one for the shipped pack: land model/regressor.safetensors with both cards.
+  for pack in "$out/pack128" models/intarsia_models/packs/produce64; do
+    step "train_regressor_$(basename "$pack")" "$python" -m intarsia_models.latent_composition pack --pack "$pack" \
+      --out "$out/regressor_$(basename "$pack")" --pictures "$pictures" --least-purity "${PURITY:-0.35}" --accelerator cuda \
+      --devices "${DEVICES:-1}" --quality normal --set width=48 --set batch=32 --set iterations=40000 \
+      --set real_share=0.4 --set flips=both
+  done
 else
   echo "no pictures were given: the default pack is not trained"
 fi
@@ -44,6 +51,8 @@ step tests "$python" -m pytest -q -m gpu tests/models tests/daemon
 step single_image_step "$python" benchmarks/single_image.py --device cuda --json
 # 3. Time to a finished harmonization model and to a fine-tune, in every quality, with pictures.
 step harmonize_whole "$python" benchmarks/harmonize_whole.py --device cuda --out "$out/harmonize"
+#    And of a generation model: variations beside the figures of the paper.
+step single_image_quality "$python" benchmarks/single_image_quality.py --device cuda --json
 # 4. Poisson blending with tensors on the device.
 step poisson "$python" benchmarks/poisson.py --device cuda --json
 # 5. One composite (goal 10 ms at 256 px), adapting in 30 steps (goal 1.5 s), and optimisation instead.

@@ -58,7 +58,8 @@ STARTS = {"everything": 0, "layout": 1, "forms": 2, "detail": 3}
 TEXT = "Learns this picture first, unless it knows it already: then it takes seconds."
 
 SHARED = {
-    "generation": "Variations and Paint to picture share a model.",
+    "generation": "Variations and Paint to picture share a model; as a draft, Retarget and Animate "
+    "too.",
     "retarget": "Another size has a model of its own.",
     "animation": "Movement has a model of its own.",
     "editing": "Retouching has a model of its own.",
@@ -178,10 +179,20 @@ def wanted_settings(
     return quality_settings(task, quality, likeness=likeness, stages=stages or None, size=size)
 
 
-def training_estimate(settings: TaskSettings, size: Size, context: Context) -> Estimate:
-    """Seconds of a run that has to train, with the size that the model will work at."""
+def training_estimate(
+    settings: TaskSettings, size: Size, context: Context, *, shares: str = ""
+) -> Estimate:
+    """Seconds of a run that has to train, with the size that the model will work at.
+
+    Args:
+        settings: Of the training.
+        size: (height, width) of the picture.
+        context: The asking operation's.
+        shares: Who else uses the model; empty: as `SHARED` says.
+    """
     height, width = full_size(*size, settings.max_size)
-    text = f"{TEXT} {SHARED[settings.task]} The model will work at {width} x {height} pixels."
+    scale = f"The model will work at {width} x {height} pixels."
+    text = f"{TEXT} {shares or SHARED[settings.task]} {scale}"
     return Estimate(training_seconds(settings, *size, context), trains=True, text=text)
 
 

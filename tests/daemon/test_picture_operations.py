@@ -139,10 +139,14 @@ def test_quality_likeness_stages_and_area_are_other_models(home: Path) -> None:
         seen.append(made.model)
 
 
-def test_painting_to_picture_uses_the_model_of_variations(home: Path) -> None:
+@pytest.mark.parametrize("operation", ["repaint", "retarget", "animate"])
+def test_a_draft_of_variations_serves_other_operations_too(home: Path, operation: str) -> None:
     first, _ = _run(home, "variations", count=1)
-    second, context = _run(home, "repaint")
+    second, context = _run(home, operation)
     assert "train" not in context.seconds and second.model == first.model
+    if operation != "repaint":
+        third, _ = _run(home, operation, quality="normal")
+        assert third.model != first.model
 
 
 def test_a_picture_with_something_added_uses_its_model_and_says_so(home: Path) -> None:
@@ -211,6 +215,8 @@ def test_an_estimate_says_how_long_and_at_what_size(
     assert draft.trains and 0 < draft.seconds < normal.seconds
     shown_size = {"enlarge": "400 x 300"}.get(operation, "120 x 90")
     assert f"{shown_size} pixels" in draft.text
+    alone = operation in ("retouch", "enlarge")
+    assert ("model of its own" if alone else "share a model") in draft.text
     if operation == "retouch":
         assert told("draft", fine_tune=True).seconds > draft.seconds
 

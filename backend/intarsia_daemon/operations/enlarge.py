@@ -29,7 +29,9 @@ def estimate(
     height, width = sizes["picture"]
     scale = min(1.0, LARGEST_SIDE / max(height, width))  # of larger ones a part is selected
     size = round(height * scale), round(width * scale)
-    return shared.training_estimate(wanted_settings(parameters["quality"], size), size, context)
+    settings = wanted_settings(parameters["quality"], size)
+    own = "Enlarging has a model of its own."
+    return shared.training_estimate(settings, size, context, shares=own)
 
 
 @operation(

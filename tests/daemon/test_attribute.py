@@ -14,20 +14,10 @@ from intarsia_client.errors import InvalidRequest
 from intarsia_daemon.context import Context
 from intarsia_daemon.pixels import Picture
 
+REGRESSOR = True
+"""See conftest."""
 LEVEL = 1.01 / 255
 WHOLE = {"softness": 0.0, "frames": 0}
-
-
-@pytest.fixture(name="home", scope="module")
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    install_small_generator(home, regressor=True)
-    return home
-
-
-@pytest.fixture(name="context")
-def _context(home: Path) -> Context:
-    return direct_context(home)
 
 
 @pytest.fixture(name="made", scope="module")

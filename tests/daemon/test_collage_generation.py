@@ -19,18 +19,6 @@ from intarsia_daemon.pixels import Layer, Picture
 LEVEL = 1.01
 
 
-@pytest.fixture(name="home", scope="module")
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    install_small_generator(home)
-    return home
-
-
-@pytest.fixture(name="context")
-def _context(home: Path) -> Context:
-    return direct_context(home)
-
-
 def _levels(picture: torch.Tensor) -> np.ndarray:
     return ((picture[0].permute(1, 2, 0) + 1) * 127.5).numpy()
 

@@ -16,18 +16,6 @@ from intarsia_daemon.messages import Working
 from intarsia_daemon.operation import find_operation
 
 
-@pytest.fixture(name="home", scope="module")
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    install_small_generator(home)
-    return home
-
-
-@pytest.fixture(name="context")
-def _context(home: Path) -> Context:
-    return direct_context(home)
-
-
 def test_the_reconstruction_is_the_models_picture_with_a_fit(context: Context) -> None:
     picture = painting(64, 64, x=4, y=6)
     result = run_directly(context, "project", {"picture": picture}, steps=12, class_name="plum")

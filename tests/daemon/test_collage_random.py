@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from operation_runs import box_area, direct_context, painting, run_directly, shown
-from small_generators import install_small_generator
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_daemon.contact_sheets import contact_sheet
@@ -17,19 +16,9 @@ from intarsia_daemon.drawn_collages import sources_of
 from intarsia_daemon.pixels import Layer, Picture
 from intarsia_models.latent_composition.random_collages import random_parts
 
+REGRESSOR = True
+"""See conftest."""
 PLACE = (12, -7)
-
-
-@pytest.fixture(name="home", scope="module")
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    install_small_generator(home, regressor=True)
-    return home
-
-
-@pytest.fixture(name="context")
-def _context(home: Path) -> Context:
-    return direct_context(home)
 
 
 @pytest.fixture(name="pictures", scope="module")

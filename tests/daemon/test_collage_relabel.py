@@ -22,18 +22,6 @@ LEVEL = 1.01 / 255
 """A layer is rounded twice: what it was made from, and itself."""
 
 
-@pytest.fixture(name="home", scope="module")
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    install_small_generator(home)
-    return home
-
-
-@pytest.fixture(name="context")
-def _context(home: Path) -> Context:
-    return direct_context(home)
-
-
 @pytest.fixture(name="apple", scope="module")
 def _apple(home: Path) -> Picture:
     """A layer that the model made, at an odd place."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from operation_runs import box_area, direct_context, painting, run_directly, shown
-from small_generators import install_small_generator, small_generator
+from small_generators import small_generator
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_daemon.context import Context
@@ -18,18 +18,6 @@ from intarsia_models.generators.transplants import Transplant
 
 LEVEL = 1.01 / 255
 ALL = {"layout": 1.0, "shapes": 1.0, "texture": 1.0, "softness": 0.0}
-
-
-@pytest.fixture(name="home", scope="module")
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    install_small_generator(home)
-    return home
-
-
-@pytest.fixture(name="context")
-def _context(home: Path) -> Context:
-    return direct_context(home)
 
 
 @pytest.fixture(name="made", scope="module")

@@ -24,19 +24,8 @@ from intarsia_daemon.real_pictures import whole_crop
 from intarsia_models.latent_composition.adaptation import Adapted, adapt
 from intarsia_models.latent_composition.latents import regressor_of
 
-
-@pytest.fixture(name="home", scope="module")
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    install_small_generator(home, regressor=True)
-    return home
-
-
-@pytest.fixture(name="context")
-def _context(home: Path) -> Context:
-    for file in (home / "adapted").glob("*"):
-        file.unlink()
-    return direct_context(home)
+REGRESSOR = True
+"""See conftest."""
 
 
 @pytest.fixture(name="fitted", scope="module")

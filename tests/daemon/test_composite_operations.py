@@ -24,22 +24,10 @@ from intarsia_models.families.sngan.networks import SNGANGenerator
 from intarsia_models.generators.class_maps import ClassMaps
 from intarsia_models.latent_composition.collages import paste
 
+REGRESSOR = True
+"""See conftest."""
 LEMON, LIME, APPLE, PLUM = range(4)
 LEVEL = 1.01 / 255
-
-
-@pytest.fixture(name="home", scope="module")
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    install_small_generator(home, regressor=True)
-    return home
-
-
-@pytest.fixture(name="context")
-def _context(home: Path) -> Context:
-    for file in (home / "adapted").glob("*"):
-        file.unlink()
-    return direct_context(home)
 
 
 @pytest.fixture(name="generator", scope="module")
@@ -125,7 +113,10 @@ def test_one_class_for_all_is_told(context: Context) -> None:
     assert result.notes[0].startswith("The collage was taken for '")
 
 
-def test_refining_brings_the_picture_nearer_and_tells_how_far_it_is(home: Path) -> None:
+def test_refining_brings_the_picture_nearer_and_tells_how_far_it_is(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intarsia_daemon.held_pictures.PREVIEW_EVERY_S", 0.0)
     sent: list[Working] = []
 
     def note(message: object) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from operation_runs import as_picture, box_area, direct_context, painting, run_directly
-from small_generators import install_small_generator, small_generator
+from small_generators import small_generator
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_daemon.context import Cancelled, Context
@@ -17,19 +17,9 @@ from intarsia_daemon.pixels import Picture
 from intarsia_daemon.real_pictures import whole_crop
 from intarsia_models.latent_composition.influence import influence_map
 
+REGRESSOR = True
+"""See conftest."""
 QUICK = {"replacements": 4, "superpixels": 8}
-
-
-@pytest.fixture(name="home", scope="module")
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    install_small_generator(home, regressor=True)
-    return home
-
-
-@pytest.fixture(name="context")
-def _context(home: Path) -> Context:
-    return direct_context(home)
 
 
 @pytest.fixture(name="apple", scope="module")

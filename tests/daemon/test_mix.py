@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from operation_runs import as_picture, box_area, direct_context, painting, run_directly
-from small_generators import install_small_generator, small_generator
+from small_generators import small_generator
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_daemon.contact_sheets import contact_sheet
@@ -16,19 +16,9 @@ from intarsia_daemon.context import Context
 from intarsia_daemon.pixels import Layer, Picture
 from intarsia_models.latent_composition.mixing import composed, latent_blend, pixel_blend
 
+REGRESSOR = True
+"""See conftest."""
 LAYERS = {"output": "layers", "softness": 0.0}
-
-
-@pytest.fixture(name="home", scope="module")
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    install_small_generator(home, regressor=True)
-    return home
-
-
-@pytest.fixture(name="context")
-def _context(home: Path) -> Context:
-    return direct_context(home)
 
 
 @pytest.fixture(name="fruit", scope="module")

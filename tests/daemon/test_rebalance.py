@@ -12,7 +12,7 @@ import pytest
 import torch
 from operation_runs import box_area, direct_context, painting, run_directly
 from PIL import Image
-from small_generators import install_small_generator, small_generator
+from small_generators import small_generator
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_daemon.context import Cancelled, Context, TrainingRequired
@@ -24,16 +24,11 @@ from intarsia_daemon.rebalance_run import BALANCE, TABLE
 from intarsia_daemon.rebalancing import balance_of, is_kept, planned
 from intarsia_daemon.scorers import brightness
 
+REGRESSOR = True
+"""See conftest."""
 COUNT = 9
 THRESHOLD = 0.36
 QUICK = {"candidates": 6, "region": "10, 10, 90, 90", "threshold": THRESHOLD, "softness": 0.0}
-
-
-@pytest.fixture(name="home", scope="module")
-def _home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("home")
-    install_small_generator(home, regressor=True)
-    return home
 
 
 def _fill(folder: Path, darkest: float) -> Path:

@@ -9,11 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from operation_runs import (
-    box_area,
-    direct_context,
-    run_directly,
-)
+from operation_runs import box_area, direct_context, painting, run_directly
 from picture_runs import (
     HEIGHT,
     WIDTH,
@@ -102,6 +98,13 @@ def test_a_draft_of_variations_serves_other_operations_too(home: Path, operation
     if operation != "repaint":
         third, _ = learn_and_run(home, operation, quality="normal")
         assert third.model != first.model
+
+
+def test_enlarging_a_picture_of_the_models_size_uses_the_model_of_variations(home: Path) -> None:
+    small = painting(24, 28)
+    first, _ = learn_and_run(home, "variations", small, count=1)
+    second, context = learn_and_run(home, "enlarge", small)
+    assert "train" not in context.seconds and second.model == first.model
 
 
 def test_a_picture_with_something_added_uses_its_model_and_says_so(home: Path) -> None:

@@ -30,8 +30,9 @@ def estimate(
     scale = min(1.0, LARGEST_SIDE / max(height, width))  # of larger ones a part is selected
     size = round(height * scale), round(width * scale)
     settings = wanted_settings(parameters["quality"], size)
-    own = "Enlarging has a model of its own."
-    return shared.training_estimate(settings, size, context, shares=own)
+    usual = shared.wanted_settings("generation", parameters["quality"], size)
+    shares = "" if settings == usual else "Enlarging it has a model of its own."
+    return shared.training_estimate(settings, size, context, shares=shares)
 
 
 @operation(
@@ -90,6 +91,6 @@ def enlarge(
 
 
 def wanted_settings(quality: str, size: tuple[int, int]) -> TaskSettings:
-    """The training at the picture's full size."""
+    """The training at the picture's full size: that of variations where it is small enough."""
     settings = shared.wanted_settings("generation", quality, size)
-    return replace(settings, max_size=max(settings.min_size, *size))
+    return replace(settings, max_size=max(settings.max_size, *size))

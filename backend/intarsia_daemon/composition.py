@@ -10,7 +10,15 @@ from scipy import ndimage
 from torch import Tensor
 
 from intarsia_client.errors import InvalidRequest
-from intarsia_daemon.pixels import Area, Picture, alpha_tensor, on_canvas, picture_tensor
+from intarsia_daemon.pixels import (
+    Area,
+    Layer,
+    Picture,
+    alpha_tensor,
+    layer_from_tensors,
+    on_canvas,
+    picture_tensor,
+)
 
 
 @dataclass(frozen=True)
@@ -119,6 +127,23 @@ class Placed:
     """(1, 1, H, W) in [0, 1]: how much of the element counts."""
     naive: Tensor
     """(1, 3, H, W) in [-1, 1]: the element pasted over the picture as it is."""
+
+    def changed_layer(self, name: str, made: Tensor, weight: Tensor) -> Layer:
+        """A result over the part of the picture that it changes.
+
+        Args:
+            name: For the artist.
+            made: (1, 3, H, W) in [-1, 1]: the whole window afterwards.
+            weight: (1, 1, H, W) in [0, 1]: how much it changed; the element's own pixels count too.
+        """
+        changed = (weight.cpu() > 0) | (self.edit_mask.cpu() > 0)
+        part = window_of(changed[0, 0].numpy())
+        return layer_from_tensors(
+            name.strip(),
+            part.cut_tensor(made).cpu(),
+            part.cut_tensor(changed).float(),
+            like=part.picture(self.picture),
+        )
 
 
 def place(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from intarsia_client.schema import Choice, Input, Option, Scalar, Toggle
-from intarsia_daemon.composition import place, window_of
+from intarsia_daemon.composition import place
 from intarsia_daemon.context import Context, Estimate
 from intarsia_daemon.operation import operation
 from intarsia_daemon.operations.blend import AREA, ELEMENT
@@ -18,7 +18,7 @@ from intarsia_daemon.picture_trainings import (
     training_seconds,
     tuning_seconds,
 )
-from intarsia_daemon.pixels import Area, Outcome, Picture, layer_from_tensors
+from intarsia_daemon.pixels import Area, Outcome, Picture
 from intarsia_models.single_image.harmonization import harmonize as harmonize_picture
 from intarsia_models.single_image.pyramid import full_size
 from intarsia_models.single_image.settings import TaskSettings, harmonization_settings
@@ -171,14 +171,8 @@ def harmonize(
             sigma=softness,
         )
     with context.phase("layer"):
-        changed = (done.edit_mask.cpu() > 0) | (placed.edit_mask > 0)
-        window = window_of(changed[0, 0].numpy())
-        layer = layer_from_tensors(
-            f"Harmonized {element.name}".strip(),
-            window.cut_tensor(done.picture).cpu(),
-            window.cut_tensor(changed).float(),
-            like=window.picture(placed.picture),
-        )
+        name = f"Harmonized {element.name}"
+        layer = placed.changed_layer(name, done.picture, done.edit_mask)
     used = context.models.reference(model.id)
     return Outcome([layer], model=used, notes=[*notes, *model.trained.notes])
 

@@ -10,11 +10,11 @@ import torch
 
 from intarsia_client.schema import Choice, Input, Option, Scalar, Toggle
 from intarsia_daemon import learnt_pictures as shared
-from intarsia_daemon.composition import place, window_of
+from intarsia_daemon.composition import place
 from intarsia_daemon.context import Context, Estimate
 from intarsia_daemon.operation import operation
 from intarsia_daemon.picture_trainings import REUSE, PictureTrainings, tuning_seconds
-from intarsia_daemon.pixels import Area, Outcome, Picture, layer_from_tensors
+from intarsia_daemon.pixels import Area, Outcome, Picture
 from intarsia_models.blending import poisson_blend
 from intarsia_models.single_image.retouching import retouch as retouch_picture
 
@@ -165,13 +165,7 @@ def retouch(
             detail=blended.clamp(-1, 1),
         )
     with context.phase("layer"):
-        changed = (done.edit_mask.cpu() > 0) | (placed.edit_mask > 0)
-        window = window_of(changed[0, 0].numpy())
-        layer = layer_from_tensors(
-            f"Retouched {element.name}".strip(),
-            window.cut_tensor(done.picture).cpu(),
-            window.cut_tensor(changed).float(),
-            like=window.picture(placed.picture),
-        )
+        name = f"Retouched {element.name}"
+        layer = placed.changed_layer(name, done.picture, done.edit_mask)
     used = context.models.reference(model.id)
     return Outcome([layer], model=used, notes=[*notes, *trained.notes])

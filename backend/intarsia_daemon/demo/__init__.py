@@ -33,22 +33,21 @@ def run(out: Path, quick: bool = False) -> None:
 
     Args:
         out: The folder of the page; made where it is missing, and its earlier page replaced.
-        quick: Reduce the pictures first, and leave out what learns a picture of its own: the rest
-            runs in a fraction of the time.
+        quick: Reduce the pictures that are learnt first: everything runs, in a fraction of the
+            time.
 
     Raises:
         IntarsiaError: The engine cannot be started, or an example failed (the page is written first
             and says which).
     """
     started = time.monotonic()
-    examples = [example for example in EXAMPLES if not (quick and example.learns)]
     out.mkdir(parents=True, exist_ok=True)
     _lay_out(out, quick)
     chapters: list[Chapter] = []
     devices: set[str] = set()
     with _own_engine(out / "engine") as client:
-        for number, example in enumerate(examples, 1):
-            click.echo(f"{number} of {len(examples)}: {example.title}")
+        for number, example in enumerate(EXAMPLES, 1):
+            click.echo(f"{number} of {len(EXAMPLES)}: {example.title}")
             showing = Showing(out, example)
             chapters.append(showing.run(client))
             devices.add(showing.device)
@@ -94,8 +93,20 @@ def _lay_out(out: Path, quick: bool) -> None:
 def _learnt_files() -> set[str]:
     """The pictures that models are trained on; only their size costs minutes."""
     declared = catalog.operations()
-    trained = [example for example in EXAMPLES if declared[example.operation].trains]
+    trained = [
+        example for example in EXAMPLES if declared[example.operation].trains and not example.learnt
+    ]
     return {value.partition("#")[0] for example in trained for value in example.inputs.values()}
+
+
+def _bring_models(store: Path) -> None:
+    """Models that were learnt beforehand, into the engine's store."""
+    from intarsia_daemon.model_import import import_model
+
+    for place in (resources.files("intarsia_daemon.demo") / "models").iterdir():
+        with resources.as_file(place) as folder:
+            if folder.is_dir():
+                import_model(folder, store)
 
 
 @contextlib.contextmanager
@@ -105,6 +116,7 @@ def _own_engine(home: Path) -> Iterator[Client]:
         home, ignore_errors=True
     )  # a fresh start, so that the times are those of a first use
     home.mkdir(mode=0o700, parents=True)
+    _bring_models(home / "models")
     earlier = os.environ.get("INTARSIA_HOME")
     os.environ["INTARSIA_HOME"] = str(home.resolve())
     try:

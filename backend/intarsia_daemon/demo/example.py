@@ -28,5 +28,5 @@ class Example:
     """What the picture of all references, one above the other, is called; empty: not shown."""
     separately: bool = False
     """Whether every result layer is shown by itself: they are variants."""
-    learns: bool = False
-    """Whether a model learns for minutes first: left out of a quick look."""
+    learnt: bool = False
+    """Whether the model of its picture comes with the demo (`models`), learnt beforehand."""

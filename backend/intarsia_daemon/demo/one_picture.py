@@ -1,4 +1,8 @@
-"""The demo's runs with models that learn one picture: five from one training, and one edit."""
+"""The demo's runs with models that learnt one picture: five with one model, and one edit.
+
+The two models come with the demo, in its folder ``models``: drafts, made by these very operations,
+which would take ten minutes of two processor cores.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,16 @@ ONE_PICTURE = (
     Example(
         "variations_sky",
         "Variations: relatives of one picture",
-        "A small model learns this piece of sky and nothing else; it takes minutes on two "
-        "processor cores, once. Then it makes relatives in a moment: here twelve, each a layer "
-        "of its own if wanted. A quick draft; the published quality wants a graphics card.",
+        "A small model learnt this piece of sky and nothing else. That takes minutes on two "
+        "processor cores, once per picture; this one comes with the demo, so that you need not "
+        "wait. Then it makes relatives in a moment: here twelve, each a layer of its own if "
+        "wanted. A quick draft; the published quality wants a graphics card.",
         "variations",
         {"picture": _SKY},
         {"count": "12", "varies": "everything", "output": "sheet"},
         alone=True,
         before="the picture",
-        learns=True,
+        learnt=True,
     ),
     Example(
         "retarget_sky",
@@ -29,7 +34,7 @@ ONE_PICTURE = (
         {"size": "wide"},
         alone=True,
         before="the picture",
-        learns=True,
+        learnt=True,
     ),
     Example(
         "animate_sky",
@@ -41,7 +46,7 @@ ONE_PICTURE = (
         alone=True,
         before="the picture",
         separately=True,
-        learns=True,
+        learnt=True,
     ),
     Example(
         "enlarge_sky",
@@ -52,7 +57,7 @@ ONE_PICTURE = (
         {"factor": "3"},
         alone=True,
         before="the picture",
-        learns=True,
+        learnt=True,
     ),
     Example(
         "repaint_sky",
@@ -63,16 +68,16 @@ ONE_PICTURE = (
         {"follows": "loosely"},
         alone=True,
         before="the painting",
-        learns=True,
+        learnt=True,
     ),
     Example(
         "retouch_sky",
         "Retouch: a star was cloned roughly",
         "A copy of a star, put down with a hard edge. Another small model, which learnt the "
-        "picture with its pieces out of place, makes it part of the swirl.",
+        "picture with its pieces out of place (also beforehand), makes it part of the swirl.",
         "retouch",
         {"picture": _SKY, "element": "night_sky.ora#Cloned star"},
         before="cloned roughly",
-        learns=True,
+        learnt=True,
     ),
 )

@@ -42,7 +42,7 @@ ONE_PICTURE = (
         "The same model. Frames of a round that ends where it began, as layers or as a file.",
         "animate",
         {"picture": _SKY},
-        {"frames": "6", "moves": "layout", "strength": "strong"},
+        {"frames": "5", "moves": "layout", "strength": "strong"},
         alone=True,
         before="the picture",
         separately=True,

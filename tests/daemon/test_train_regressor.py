@@ -45,7 +45,10 @@ def _pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_model_learns_to_read_collages_from_its_own_pictures(tmp_path: Path) -> None:
+def test_a_model_learns_to_read_collages_from_its_own_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("intarsia_daemon.context.INTERVAL_S", 0.0)  # no message is held back
     base = install_small_generator(tmp_path, title="Fruit")
     made = as_picture(
         run_directly(direct_context(tmp_path), "generate", model=base, count=1).layers[0]

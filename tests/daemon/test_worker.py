@@ -441,7 +441,7 @@ def test_a_hanging_job_does_not_stop_the_beat_but_the_steps(fresh: HostedWorker)
     fresh.start("hang")
     with pytest.raises(TimeoutError):
         while True:
-            fresh.read(timeout_s=4.0)
+            fresh.read(timeout_s=7.0)
     beats = [message.steps for message in fresh.said if isinstance(message, Beat)]
     assert len(beats) >= 3 and beats[-1] == beats[-2]
 

@@ -141,6 +141,7 @@ class Context:
     _stage: _Stage | None = None
     _sent: float = float("-inf")
     _waiting: Callable[[], Working] | None = None
+    _preview: Layer | None = None
     _previews: int = 0
     _lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -196,10 +197,12 @@ class Context:
                 total=total,
                 seconds_left=seconds_left,
                 numbers={key: float(value) for key, value in (numbers or {}).items()},
-                preview=None if preview is None else self._preview_file(preview),
+                preview=None if self._preview is None else self._preview_file(self._preview),
             )
 
         with self._lock:
+            if preview is not None:  # held back, it goes with what is sent next
+                self._preview = preview
             self._waiting = message
         self.flush()
 
@@ -211,7 +214,7 @@ class Context:
         with self._lock:
             if self._waiting is None or time.monotonic() - self._sent < INTERVAL_S:
                 return
-            message, self._waiting = self._waiting(), None
+            message, self._waiting, self._preview = self._waiting(), None, None
             self._sent = time.monotonic()
             self.send(message)
 
@@ -223,7 +226,7 @@ class Context:
     def finish(self) -> None:
         """Drop what is still held back: the final message says it all."""
         with self._lock:
-            self._waiting = None
+            self._waiting = self._preview = None
 
     def require_training(self, seconds_expected: float) -> None:
         """Say that a model must be trained now; call it before the training.

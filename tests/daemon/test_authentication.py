@@ -39,8 +39,8 @@ def served(engine: dict[str, Any]) -> None:
 
 def hears_nothing(engine: dict[str, Any], **options: Any) -> None:
     with Peer(engine, hello=False, **options) as stranger:
-        stranger.send("hello", protocol=[1, 0], client="stranger")
-        stranger.send("shutdown", now=True)
+        stranger.knock("hello", protocol=[1, 0], client="stranger")
+        stranger.knock("shutdown", now=True)
         assert stranger.receive(timeout_s=0.7) is None
     assert DROPPED not in engine["log"].read_text("utf-8")
     assert engine["process"].poll() is None
@@ -61,7 +61,7 @@ def test_another_user_name_gets_no_answer(
 ) -> None:
     monkeypatch.setattr(wire, "USER", b"somebody")
     with Peer(engine, hello=False) as stranger:
-        stranger.send("hello", protocol=[1, 0])
+        stranger.knock("hello", protocol=[1, 0])
         assert stranger.receive(timeout_s=0.7) is None
 
 

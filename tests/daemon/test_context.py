@@ -158,6 +158,20 @@ def test_previews_that_are_not_sent_are_not_made(
     assert not list(tmp_path.glob("preview*"))
 
 
+def test_a_preview_held_back_goes_with_the_next_news(
+    make: Callable[..., Context], sent: list[Any], clock: _Clock
+) -> None:
+    context, layer = make(), Layer("Now", np.zeros((8, 8, 4), np.uint8))
+    context.progress("One", 0, 4)
+    context.progress("One", 1, 4, preview=layer)
+    context.progress("One", 2, 4)
+    clock.now += 1.0
+    context.progress("One", 3, 4)
+    clock.now += 1.0
+    context.progress("One", 4, 4)
+    assert [message.preview is not None for message in sent] == [False, True, False]
+
+
 def test_a_preview_that_cannot_be_written_is_left_out(
     make: Callable[..., Context], sent: list[Any], tmp_path: Path
 ) -> None:

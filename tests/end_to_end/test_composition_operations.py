@@ -116,7 +116,7 @@ def test_refining_shows_previews_and_can_be_cancelled(
     client: Client, models: dict[str, str]
 ) -> None:
     job = client.submit(
-        "composite", _group(), {"model": models["Small fruit"], "refine": 1000, "method": "lbfgs"}
+        "composite", _group(), {"model": models["Small fruit"], "refine": 1000, "method": "adam"}
     )
     shown = threading.Event()
 

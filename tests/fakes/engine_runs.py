@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -73,6 +74,7 @@ class Peer:
             socket = self.context.socket(zmq.DEALER)
             socket.setsockopt(zmq.LINGER, 0)
             socket.setsockopt(zmq.RCVHWM, hwm)
+            socket.setsockopt(zmq.SNDTIMEO, 10_000)  # cut off by the engine, a send would wait forever
             if mechanism == "PLAIN":
                 socket.setsockopt(zmq.PLAIN_USERNAME, wire.USER)
                 socket.setsockopt_string(zmq.PLAIN_PASSWORD, token or endpoint["token"])
@@ -99,6 +101,12 @@ class Peer:
         frames = wire.pack(wire.Message(kind, {"id": self.number, **header}, tuple(buffers)))
         self.sockets[side].send_multipart(frames)
         return self.number
+
+    def knock(self, kind, **header):
+        """Send to an engine that may have cut this peer off already."""
+        self.sockets["control"].setsockopt(zmq.SNDTIMEO, 500)
+        with contextlib.suppress(zmq.Again):
+            self.send(kind, **header)
 
     def receive(self, side="control", timeout_s=10.0):
         """The next message that is no ping, or None."""

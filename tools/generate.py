@@ -71,7 +71,7 @@ def packs(folder: Path) -> str:
     found = []
     for entry in store.list():
         store.verify(entry["id"])
-        fields = ("id", "title", "family", "resolution", "num_classes", "capabilities")
+        fields = ("id", "title", "family", "task", "resolution", "num_classes", "capabilities")
         pack = {name: entry[name] for name in fields}
         found.append({**pack, "labels": store.labels(entry["id"])})
     return json.dumps({"packs": found}, indent=1, ensure_ascii=False) + "\n"

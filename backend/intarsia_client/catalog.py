@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, Iterable, Mapping
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import Operation
 
 EXTRA = "INTARSIA_EXTRA_CATALOG"
 """Environment variable naming one more such file, for operations outside the release."""
+GENERATOR = "generator"
+"""The task on a generator's card; models of other kinds have others."""
 
 
 def operations() -> dict[str, Operation]:
@@ -49,7 +51,7 @@ def packs() -> list[dict[str, Any]]:
     """The models that ship, the best first, so that class lists show with no engine running.
 
     Returns:
-        For each ``id, title, family, resolution, num_classes, capabilities, labels``, as in
+        For each ``id, title, family, task, resolution, num_classes, capabilities, labels``, as in
         `Client.models` and `Client.labels`, which also know the user's own.
 
     Raises:
@@ -60,6 +62,20 @@ def packs() -> list[dict[str, Any]]:
         return [dict(pack) for pack in json.loads(path.read_text("utf-8"))["packs"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _unreadable("models", path, error) from None
+
+
+def able(models: Iterable[Mapping[str, Any]], capability: str) -> list[dict[str, Any]]:
+    """The models that a `ModelRef` of this capability may name, in the order given.
+
+    Args:
+        models: As in `Client.models` or `packs`.
+        capability: Any model whose card has it; empty: generators.
+    """
+    if capability:
+        return [dict(m) for m in models if capability in (m.get("capabilities") or ())]
+    return [
+        dict(m) for m in models if m.get("resolution") and m.get("task", GENERATOR) == GENERATOR
+    ]
 
 
 def _read(path: Path) -> dict[str, Operation]:

@@ -32,7 +32,7 @@ class ModelRef:
     help: str
     capability: str = ""
     """What the model must be able to do, as in its card's ``capabilities``: ``"classes"``,
-    ``"w_plus"``; empty: any generator."""
+    ``"w_plus"``; empty: any generator. See `intarsia_client.catalog.able`."""
     default: str = ""
     """Empty: the best there is, at least one that ships with the release."""
     recompute: bool = True

@@ -37,7 +37,7 @@ class KnownModels:
 
     def choices(self, capability: str) -> list[tuple[str, str]]:
         """(id, title) of every model that can do it, in the engine's order."""
-        return [(str(card["id"]), title_of(card)) for card in able(self._cards, capability)]
+        return [(str(card["id"]), title_of(card)) for card in catalog.able(self._cards, capability)]
 
     def labels(self, model: str, capability: str = "") -> list[str]:
         """The classes of a model, as far as they are known now.
@@ -50,7 +50,7 @@ class KnownModels:
             self._ask(model)
         if model in self._labels:
             return self._labels[model]
-        cards = able(self._cards, capability)
+        cards = catalog.able(self._cards, capability)
         if model:
             cards = [card for card in cards if card["id"] == model]
         return next((list(card["labels"]) for card in cards if card.get("labels")), [])
@@ -87,20 +87,10 @@ def shipped() -> list[dict[str, Any]]:
         return []
 
 
-def able(cards: Iterable[dict[str, Any]], capability: str) -> list[dict[str, Any]]:
-    """The generators among the models that can do it; others have no resolution on their card."""
-    return [
-        card
-        for card in cards
-        if card.get("resolution")
-        and (not capability or capability in (card.get("capabilities") or ()))
-    ]
-
-
 def title_of(card: dict[str, Any]) -> str:
-    """``"Fruit – 64 px"``."""
+    """``"Fruit – 64 px"``; the name alone where a model works at any size."""
     name = str(card.get("title") or card.get("id"))
-    return tr("%s – %s px") % (name, card["resolution"])
+    return tr("%s – %s px") % (name, card["resolution"]) if card.get("resolution") else name
 
 
 def _ignore(_: IntarsiaError) -> None:

@@ -16,7 +16,7 @@ from intarsia_krita.qt import QtCore
 
 @dataclass(frozen=True)
 class Model:
-    """A generator that can be chosen."""
+    """A model that can be chosen."""
 
     id: str
     title: str
@@ -42,8 +42,8 @@ class Stock(QtCore.QObject):
     def __init__(self) -> None:
         super().__init__()
         packs = _packs()
-        self._shipped = [_model(pack) for pack in packs]
-        self._installed: list[Model] = []
+        self._shipped = packs
+        self._installed: list[dict[str, Any]] = []
         self._classes = {str(pack["id"]): _texts(pack.get("labels")) for pack in packs}
         self._asked: set[str] = set()
         self._areas: tuple[tuple[str, str], ...] = ()
@@ -51,14 +51,14 @@ class Stock(QtCore.QObject):
     # --- models -------------------------------------------------------------------------------
 
     def models(self, capability: str = "") -> list[Model]:
-        """The generators with a capability, or all; installed ones come first."""
-        known = {model.id for model in self._installed}
-        every = self._installed + [m for m in self._shipped if m.id not in known]
-        return [m for m in every if not capability or capability in m.capabilities]
+        """The models with a capability, or all generators; installed ones come first."""
+        known = {_model(card).id for card in self._installed}
+        every = self._installed + [pack for pack in self._shipped if pack["id"] not in known]
+        return [_model(card) for card in catalog.able(every, capability)]
 
     def set_models(self, cards: Iterable[Mapping[str, Any]]) -> None:
-        """Take in the engine's list of models; what is no generator is left out."""
-        found = [_model(card) for card in cards if card.get("resolution")]
+        """Take in the engine's list of models."""
+        found = [dict(card) for card in cards]
         self._asked.clear()  # the engine is there: it may know more by now
         if found != self._installed:
             self._installed = found
@@ -79,8 +79,8 @@ class Stock(QtCore.QObject):
             self.classes_wanted.emit(model)
         if model in self._classes:
             return self._classes[model]
-        shipped = [m for m in self._shipped if not capability or capability in m.capabilities]
-        return self._classes[shipped[0].id] if not model and shipped else ()
+        shipped = catalog.able(self._shipped, capability)
+        return self._classes[str(shipped[0]["id"])] if not model and shipped else ()
 
     def set_classes(self, model: str, labels: Iterable[Any]) -> None:
         """Take in what the engine says about a model."""

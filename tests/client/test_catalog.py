@@ -32,6 +32,17 @@ def test_the_packaged_models_have_what_lists_show():
         assert len(pack["labels"]) in (0, pack["num_classes"])
 
 
+def test_lists_of_models_hold_generators_or_all_that_can_do_what_is_asked():
+    fruit = {"id": "fruit", "task": "generator", "resolution": 64, "capabilities": ["classes"]}
+    old = {"id": "old", "resolution": 32, "capabilities": []}  # of an engine that says no task
+    parts = {"id": "parts", "task": "key_patches", "resolution": 64, "capabilities": ["patches"]}
+    sky = {"id": "sky", "task": "generation", "resolution": 0, "capabilities": []}
+    every = [sky, parts, fruit, old]
+    assert [model["id"] for model in catalog.able(every, "")] == ["fruit", "old"]
+    assert [model["id"] for model in catalog.able(every, "patches")] == ["parts"]
+    assert [model["id"] for model in catalog.able(every, "classes")] == ["fruit"]
+
+
 def test_an_extra_catalogue_is_added(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, operation: Operation
 ):

@@ -85,8 +85,9 @@ def _lay_out(out: Path, quick: bool) -> None:
                 shutil.copyfile(file, out / name)
     (out / FOLDER).mkdir(exist_ok=True)
     shutil.rmtree(out / RESULTS, ignore_errors=True)  # an earlier demo's; it is never overwritten
+    generator = catalog.able(catalog.packs(), "")[0]["id"]
     for name in FOLDER_PICTURES:
-        shipped = packs_folder() / catalog.packs()[0]["id"] / "pictures" / name
+        shipped = packs_folder() / generator / "pictures" / name
         shutil.copyfile(shipped, out / FOLDER / shipped.name)
 
 

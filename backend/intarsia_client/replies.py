@@ -37,6 +37,8 @@ def _layer(description: Any, frame: Any) -> ResultLayer:
         y=checked["y"],
         amount=checked.get("amount"),
         frame_of=checked.get("frame_of"),
+        mask_of=checked.get("mask_of"),
+        group=checked.get("group", ""),
     )
 
 

@@ -232,6 +232,11 @@ class ResultLayer:
     """Of a frame, and of a layer that has frames: which amount in [0, 1] it shows."""
     frame_of: int | None = None
     """Of a frame: index in `Result.layers` of the layer it is another amount of."""
+    mask_of: int | None = None
+    """Of a one-channel layer that belongs to another one: index in `Result.layers` of the RGBA
+    layer whose transparency mask it is. It has that layer's rectangle and comes after it."""
+    group: str = ""
+    """The name of the new group it goes into; empty for none. A mask goes where its layer goes."""
 
 
 @dataclass(frozen=True)
@@ -239,7 +244,8 @@ class Result:
     """What a finished job gives back."""
 
     layers: tuple[ResultLayer, ...]
-    """The layers that are new in the picture."""
+    """The layers that are new in the picture, the lowest first. Those of one ``group`` follow one
+    another (masks apart) and go into one new group, at the place of the first of them."""
     recipe: dict[str, Any]
     """Operation, version, parameters, seed, input and model hashes, software: repeats the edit."""
     metrics: dict[str, float] = field(default_factory=dict)

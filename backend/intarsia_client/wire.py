@@ -14,7 +14,7 @@ try:  # the copy that travels inside an editor's plug-in folder
 except ImportError:
     import msgpack
 
-PROTOCOL = (1, 1)
+PROTOCOL = (1, 2)
 MAGIC = b"IN"
 USER = b"intarsia"
 """PLAIN user name; the password is the endpoint file's token."""
@@ -23,13 +23,15 @@ HEADER_LIMIT = 64 * 1024
 """Bytes of a header towards the engine."""
 REPLY_LIMIT = 256 * 1024
 """Bytes of a header towards a client."""
-MAX_BUFFERS = 32
+MAX_BUFFERS = 144
+"""64 layers with a mask each, and some more."""
 MAX_DEPTH = 16
 """Levels of maps and lists in a header, the header itself included."""
 MAX_SIDE = 65535
 ENCODINGS = ("raw", "zlib")
-FRAME_KEYS = ("amount", "frame_of")
-"""What only the descriptions of frames, and of layers that have frames, hold."""
+LAYER_KEYS = ("amount", "frame_of", "mask_of", "group")
+"""What only some descriptions of result layers hold: those of frames and of layers that have
+frames, of masks, and of layers that go into a group."""
 DEFLATE_FROM = 64 * 1024
 """Bytes from which a 1-channel buffer is deflated."""
 
@@ -174,10 +176,14 @@ def describe(item: Any, encoding: str) -> dict[str, Any]:
         "nbytes": item.width * item.height * item.channels * ITEM_BYTES[item.dtype],
         "encoding": encoding,
     }
-    for key in FRAME_KEYS:
-        if getattr(item, key, None) is not None:
-            description[key] = getattr(item, key)
+    description.update(layer_keys(item))
     return description
+
+
+def layer_keys(item: Any) -> dict[str, Any]:
+    """Those of `LAYER_KEYS` that a layer has a value for."""
+    found = {key: getattr(item, key, None) for key in LAYER_KEYS}
+    return {key: value for key, value in found.items() if value is not None and value != ""}
 
 
 def encode_buffers(items: Sequence[Any]) -> tuple[list[dict[str, Any]], list[Any]]:
@@ -260,10 +266,12 @@ def check_buffer(description: Any, frame: Any) -> dict[str, Any]:
             value=[channels, str(dtype), str(encoding)],
             code="BAD_REQUEST",
         )
-    for key in ("name", "input"):
+    for key in ("name", "input", "group"):
         if not isinstance(description.get(key, ""), str):
             raise ProtocolError(f"{key} must be a text.", code="BAD_REQUEST")
-    _check_frame(description.get("amount"), description.get("frame_of"))
+    _check_amount(description.get("amount"))
+    for key in ("frame_of", "mask_of"):
+        _check_number(key, description.get(key))
     nbytes = width * height * channels * ITEM_BYTES[dtype]
     length = memoryview(frame).nbytes
     if description["nbytes"] != nbytes or (encoding == "raw" and length != nbytes):
@@ -276,16 +284,19 @@ def check_buffer(description: Any, frame: Any) -> dict[str, Any]:
     return description
 
 
-def _check_frame(amount: Any, frame_of: Any) -> None:
+def _check_amount(amount: Any) -> None:
     number = isinstance(amount, (int, float)) and not isinstance(amount, bool)
     if amount is not None and not (number and 0 <= amount <= 1):
         raise ProtocolError(
             "amount must be a number in [0, 1].", value=repr(amount), code="BAD_REQUEST"
         )
-    whole = isinstance(frame_of, int) and not isinstance(frame_of, bool)
-    if frame_of is not None and not (whole and 0 <= frame_of < MAX_BUFFERS):
+
+
+def _check_number(key: str, number: Any) -> None:
+    whole = isinstance(number, int) and not isinstance(number, bool)
+    if number is not None and not (whole and 0 <= number < MAX_BUFFERS):
         raise ProtocolError(
-            "frame_of must be a layer's number.", value=repr(frame_of), code="BAD_REQUEST"
+            f"{key} must be a layer's number.", value=repr(number), code="BAD_REQUEST"
         )
 
 

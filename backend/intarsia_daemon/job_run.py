@@ -12,12 +12,12 @@ import torch
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import Operation
 from intarsia_client.version import __version__
-from intarsia_client.wire import MAX_BUFFERS
 from intarsia_daemon.context import Context
 from intarsia_daemon.device import seed_globals
 from intarsia_daemon.messages import BufferFile, Finished, Run
 from intarsia_daemon.model_card import file_hash
 from intarsia_daemon.operation import find_operation
+from intarsia_daemon.outcome_checks import check_outcome
 from intarsia_daemon.pixels import Area, Outcome, Picture, map_file, write_file
 
 
@@ -58,7 +58,7 @@ class JobRun:
         if not isinstance(outcome, Outcome):
             raise TypeError(f"{run.operation} returned {type(outcome).__name__}, not an Outcome.")
         with context.phase("write"):
-            _check_frames(run.operation, outcome)
+            check_outcome(run.operation, outcome)
             layers, frames = (
                 tuple(
                     write_file(layer, Path(run.folder) / f"{name}-{index}.raw")
@@ -137,33 +137,6 @@ def _arguments(declaration: Operation, files: Sequence[BufferFile]) -> dict[str,
         else:
             arguments[wanted.name] = items[0] if items else None
     return arguments
-
-
-def _check_frames(name: str, outcome: Outcome) -> None:
-    """Refuse what front ends could not show.
-
-    Raises:
-        TypeError: A frame is not one of a layer: a fault of the operation.
-        InvalidRequest: There are more than one message can carry.
-    """
-    for frame in outcome.frames:
-        number, amount = frame.frame_of, frame.amount
-        if number is None or not 0 <= number < len(outcome.layers):
-            raise TypeError(f"{name}: a frame belongs to layer {number}, which is not there.")
-        if amount is None or not 0.0 <= amount <= 1.0:
-            raise TypeError(f"{name}: a frame's amount must lie in [0, 1], got {amount}.")
-        layer = outcome.layers[number]
-        described = [(x.array.shape, x.array.dtype, x.x, x.y) for x in (frame, layer)]
-        if described[0] != described[1]:
-            raise TypeError(f"{name}: a frame is {described[0]}, its layer {described[1]}.")
-    count = len(outcome.layers) + len(outcome.frames)
-    if count > MAX_BUFFERS:
-        raise InvalidRequest(
-            f"The result has {count} layers and frames; {MAX_BUFFERS} can be sent.",
-            value=count,
-            remedy="Choose fewer frames or fewer pictures.",
-            code="TOO_LARGE",
-        )
 
 
 class _Hashes:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from intarsia_client.wire import FINAL, FRAME_KEYS, Message
+from intarsia_client.wire import FINAL, Message, layer_keys
 from intarsia_daemon.messages import BufferFile, Lane, Run
 
 State = Literal["queued", "running", "paused", "finished", "failed", "cancelled"]
@@ -126,7 +126,7 @@ class Job:
 
 def describe_layer(layer: BufferFile) -> dict[str, Any]:
     """A result layer as clients see it, without its path."""
-    description = {
+    return {
         "name": layer.name,
         "input": layer.input,
         "width": layer.width,
@@ -137,8 +137,5 @@ def describe_layer(layer: BufferFile) -> dict[str, Any]:
         "y": layer.y,
         "nbytes": layer.nbytes,
         "encoding": "raw",
+        **layer_keys(layer),
     }
-    for key in FRAME_KEYS:
-        if getattr(layer, key) is not None:
-            description[key] = getattr(layer, key)
-    return description

@@ -36,8 +36,10 @@ class BufferFile(msgspec.Struct, frozen=True, kw_only=True):
     input: str = ""
     """The operation's input that this fills; empty for results and previews."""
     amount: float | None = None
-    """Of a frame, and of a layer that has frames: see `intarsia_client.schema.ResultLayer`."""
+    """This and what follows: as in `intarsia_client.schema.ResultLayer`."""
     frame_of: int | None = None
+    mask_of: int | None = None
+    group: str = ""
 
 
 class InputSize(msgspec.Struct, frozen=True, kw_only=True):

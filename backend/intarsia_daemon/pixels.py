@@ -71,6 +71,11 @@ class Layer:
     """Of a frame, and of a layer that has frames: which amount in [0, 1] it shows."""
     frame_of: int | None = None
     """Of a frame: index in `Outcome.layers` of the layer it is another amount of."""
+    mask_of: int | None = None
+    """Of coverage that is another layer's transparency mask: index in `Outcome.layers` of that
+    layer, which comes before it and has its rectangle."""
+    group: str = ""
+    """The new group it goes into; empty for none. A mask goes where its layer goes."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,7 @@ class Outcome:
     """What an operation returns."""
 
     layers: list[Layer]
+    """The lowest first. Those of one ``group`` follow one another, masks apart."""
     model: dict[str, Any] | None = None
     """``{family, id, hash}`` of the model that was used; goes into the recipe."""
     metrics: dict[str, float] = field(default_factory=dict)
@@ -160,6 +166,8 @@ def write_file(layer: Layer, path: Path) -> BufferFile:
         name=layer.name,
         amount=None if layer.amount is None else float(layer.amount),
         frame_of=layer.frame_of,
+        mask_of=layer.mask_of,
+        group=layer.group,
     )
 
 

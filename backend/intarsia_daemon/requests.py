@@ -25,7 +25,10 @@ from intarsia_daemon.spool import map_file
 from intarsia_daemon.submissions import Submissions
 from intarsia_daemon.supervisor import Supervisor
 
-FEATURES = ["pause", "preview", "watch", "supersedes", "estimate", "models", "frames", "labels"]
+FEATURES = [
+    *("pause", "preview", "watch", "supersedes", "estimate", "models", "frames", "labels"),
+    "masks",
+]
 ON_BULK = ("submit", "fetch")
 QUIET = ("ping", "pong")
 """Requests that do not keep an idle engine from leaving."""

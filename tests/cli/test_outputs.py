@@ -92,6 +92,34 @@ def test_the_element_lies_between_picture_and_result(tmp_path: Path) -> None:
     assert np.array_equal(out[1:], picture[1:])
 
 
+def test_masks_become_the_alpha_of_layers_in_a_group_and_colours_stay_below(tmp_path: Path) -> None:
+    picture, red, blue = opaque(4, 4), opaque(2, 2, 1), opaque(2, 2, 2)
+    shown = np.array([[0, 255], [128, 255]], np.uint8)
+    layers = (
+        ResultLayer("Map", 4, 4, 4, opaque(4, 4, 3).tobytes()),
+        ResultLayer("Red", 2, 2, 4, red.tobytes(), x=1, y=1, group="Mosaic"),
+        ResultLayer("Blue", 2, 2, 4, blue.tobytes(), x=1, y=1, group="Mosaic"),
+        ResultLayer("Blue", 2, 2, 1, shown.tobytes(), x=1, y=1, mask_of=2),
+    )
+    sources = [source(save_png(tmp_path / "p.png", picture))]
+
+    written(tmp_path / "o.ora", sources, Result(layers, RECIPE))
+    written(tmp_path / "o.png", sources, Result(layers, RECIPE))
+
+    document = formats.parse((tmp_path / "o.ora").read_bytes(), "o.ora")
+    assert [path for path, _ in document.walk()][:4] == [
+        *("Mosaic", "Mosaic/Blue", "Mosaic/Red", "Map")
+    ]
+    top = document.find("Mosaic/Blue")
+    assert top.array is not None
+    assert np.array_equal(top.array[..., 3], shown)
+    assert np.array_equal(top.array[..., :3], blue[..., :3])
+    flat = pictures.decode((tmp_path / "o.png").read_bytes()).array
+    assert np.array_equal(flat[1, 1], red[0, 0]) and np.array_equal(flat[1, 2], blue[0, 1])
+    half = np.rint(blue[1, 0] * (128 / 255.0) + red[1, 0] * (127 / 255.0))
+    assert np.allclose(flat[2, 1], half, atol=1)
+
+
 def test_an_optional_element_is_no_part_of_the_picture(tmp_path: Path) -> None:
     picture, nothing = opaque(4, 4), np.zeros((4, 4, 4), np.uint8)
     sources = [

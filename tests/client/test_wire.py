@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import struct
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import msgpack
@@ -13,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support import ROOT
 
-from intarsia_client import wire
+from intarsia_client import replies, wire
 from intarsia_client.errors import CODES, InvalidRequest, ProtocolError
 from intarsia_client.schema import ITEM_BYTES, Pixels, ResultLayer
 from intarsia_client.wire import Message
@@ -127,8 +128,8 @@ def test_another_major_version_is_named_with_ours():
 def test_an_unknown_kind_too_many_buffers_and_a_large_header_are_refused():
     with pytest.raises(ProtocolError, match="unknown kind 99"):
         wire.unpack([b"IN\x01\x63", b"\x80"])
-    with pytest.raises(ProtocolError, match="33 buffers"):
-        wire.unpack(frames({}) + [b""] * 33)
+    with pytest.raises(ProtocolError, match="145 buffers"):
+        wire.unpack(frames({}) + [b""] * 145)
     with pytest.raises(ProtocolError, match="over the limit"):
         wire.unpack([b"IN\x01\x28", bytes(wire.HEADER_LIMIT + 1)], limit=wire.HEADER_LIMIT)
 
@@ -150,8 +151,8 @@ def test_the_limit_towards_the_engine_is_the_callers_choice():
     assert wire.pack(message)
     with pytest.raises(InvalidRequest, match=str(wire.HEADER_LIMIT)):
         wire.pack(message, wire.HEADER_LIMIT)
-    with pytest.raises(InvalidRequest, match="33"):
-        wire.pack(Message("done", {}, (b"",) * 33))
+    with pytest.raises(InvalidRequest, match="145"):
+        wire.pack(Message("done", {}, (b"",) * 145))
 
 
 # --- buffers --------------------------------------------------------------------------------------
@@ -170,6 +171,8 @@ good = {
     "encoding": "raw",
     "amount": 0.5,
     "frame_of": 0,
+    "mask_of": 0,
+    "group": "Mosaic",
 }
 
 
@@ -294,7 +297,28 @@ def test_only_frames_are_described_as_such():
     assert first["amount"] == 1.0 and "frame_of" not in first
     assert (second["amount"], second["frame_of"]) == (0.25, 0)
     plain_one = wire.encode_buffers([Pixels("picture", 1, 1, 4, b"abcd")])[0][0]
-    assert not {"amount", "frame_of"} & set(plain_one)
+    assert not set(wire.LAYER_KEYS) & set(plain_one)
+
+
+def test_masks_and_groups_survive_the_wire():
+    layers = (
+        ResultLayer("Map", 1, 1, 4, b"abcd"),
+        ResultLayer("Apple", 1, 1, 4, b"efgh", x=3, group="Mosaic"),
+        ResultLayer("Apple", 1, 1, 1, b"i", x=3, mask_of=1),
+    )
+    descriptions, frames = wire.encode_buffers(layers)
+    assert not set(wire.LAYER_KEYS) & set(descriptions[0])
+    arrived = wire.unpack(wire.pack(Message("pixels", {"buffers": descriptions}, tuple(frames))))
+    assert [replace(x, data=bytes(x.data)) for x in replies.layers(arrived)] == list(layers)
+
+
+def test_sixty_four_layers_with_masks_fit_into_one_message():
+    name = "A template with a rather long name, as photographs have them.jpeg"
+    layers = [ResultLayer(name, 1, 1, 4, b"abcd", group="Mosaic of the portrait")] * 64
+    layers += [ResultLayer(name, 1, 1, 1, b"a", mask_of=i) for i in range(64)]
+    descriptions, frames = wire.encode_buffers(layers)
+    message = Message("finished", {"layers": descriptions}, tuple(frames))
+    assert len(wire.pack(message, wire.HEADER_LIMIT)) == 2 + 128
 
 
 @pytest.mark.parametrize(
@@ -305,11 +329,16 @@ def test_only_frames_are_described_as_such():
         {"amount": True},
         {"amount": float("nan")},
         {"frame_of": -1},
-        {"frame_of": 32},
+        {"frame_of": wire.MAX_BUFFERS},
         {"frame_of": 0.0},
         {"frame_of": False},
+        {"mask_of": -1},
+        {"mask_of": wire.MAX_BUFFERS},
+        {"mask_of": "0"},
+        {"group": 3},
+        {"group": None},
     ],
 )
-def test_a_frame_with_a_wrong_amount_or_layer_is_refused(changes: dict[str, Any]):
-    with pytest.raises(ProtocolError, match=r"amount must be|frame_of must be"):
+def test_a_frame_mask_or_group_that_is_wrongly_described_is_refused(changes: dict[str, Any]):
+    with pytest.raises(ProtocolError, match=r"(amount|frame_of|mask_of|group) must be"):
         wire.check_buffer({**good, **changes}, bytes(24))

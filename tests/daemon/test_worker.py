@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hosted_worker import HostedWorker, pixels_of
 
+from intarsia_client.wire import MAX_BUFFERS
 from intarsia_daemon.messages import (
     Beat,
     BufferFile,
@@ -104,6 +105,15 @@ def test_frames_are_files_beside_the_layers(edit: HostedWorker) -> None:
     np.testing.assert_array_equal(pixels_of(done.frames[2]), (picture * 0.5).astype(np.uint8))
 
 
+def test_a_mask_and_its_group_are_told_with_the_files(edit: HostedWorker) -> None:
+    picture = _picture()
+    area = picture[..., 0].copy()
+    done = edit.do("masked", {}, {"picture": picture, "area": area}, x=3)
+    told = [(x.name, x.channels, x.mask_of, x.group) for x in done.layers]
+    assert told == [("Below", 4, None, ""), ("Inner", 4, None, "Made"), ("Inner", 1, 1, "")]
+    np.testing.assert_array_equal(pixels_of(done.layers[2]), area)
+
+
 @pytest.mark.parametrize("how", ["layer", "amount", "size"])
 def test_frames_that_nobody_could_show_are_a_fault_of_the_operation(
     edit: HostedWorker, how: str
@@ -113,9 +123,10 @@ def test_frames_that_nobody_could_show_are_a_fault_of_the_operation(
 
 
 def test_more_frames_than_a_message_carries_are_refused_in_a_sentence(edit: HostedWorker) -> None:
-    edit.start("bind", {"frames": 32}, {"picture": _picture()})
+    edit.start("bind", {"frames": MAX_BUFFERS}, {"picture": _picture()})
     failed = edit.expect(Failed)
-    assert failed.code == "TOO_LARGE" and "33 layers and frames; 32 can be sent" in failed.what
+    told = f"{MAX_BUFFERS + 1} layers and frames; {MAX_BUFFERS} can be sent"
+    assert failed.code == "TOO_LARGE" and told in failed.what
 
 
 def test_every_16_bit_value_survives_the_way_through_tensors(edit: HostedWorker) -> None:

@@ -98,7 +98,7 @@ def identity(picture: Picture, area: Area | None, context: Context) -> Outcome:
         ClassBinding("classes", "Classes", "Which class each area gets."),
         Text("words", "Words", "Any."),
         Folder("pictures", "Pictures", "A folder."),
-        Whole("frames", "Frames", "How many.", 0, 40, 0),
+        Whole("frames", "Frames", "How many.", 0, 200, 0),
         Scalar("amount", "Amount", "How much.", 0.0, 1.0, 1.0, recompute=False),
     ),
 )
@@ -131,6 +131,20 @@ def bind(
     notes.append(f"model={model} class={class_name} words={words} pictures={pictures}")
     steps = [at(index / frames, 0) for index in range(frames)]
     return Outcome([at(amount)], notes=notes, frames=steps)
+
+
+@operation(title="Masked", verb="Mask", inputs=(PICTURE, AREA), parameters=())
+def masked(picture: Picture, area: Area, context: Context) -> Outcome:
+    """Give back the picture inverted, and above it in a group itself with the area as its mask."""
+    x, y = picture.x, picture.y
+    below = picture.array.copy()
+    below[..., :3] = np.iinfo(below.dtype).max - below[..., :3]
+    layers = [
+        Layer("Below", below, x, y),
+        Layer("Inner", picture.array, x, y, group="Made"),
+        Layer("Inner", np.asarray(area.array), x, y, mask_of=1),
+    ]
+    return Outcome(layers)
 
 
 @operation(title="Bad frames", verb="Fail", inputs=(PICTURE,), parameters=(_choice("how", "layer", "amount", "size"),))

@@ -14,8 +14,8 @@ from intarsia_client.schema import Operation, Result, ResultLayer
 from intarsia_daemon import recipes
 from intarsia_daemon.cli.sources import Source
 from intarsia_daemon.documents import deep_pictures, openraster, pictures
-from intarsia_daemon.documents.compositing import render
-from intarsia_daemon.documents.document import Document, Layer
+from intarsia_daemon.documents.compositing import apply_layer_mask, render
+from intarsia_daemon.documents.document import Document, Layer, LayerMask
 from intarsia_daemon.output_manifest import write_whole
 
 SUFFIXES = (".png", ".ora")
@@ -160,7 +160,7 @@ class _Scene:
         self._text = recipes.to_text(result.recipe)
         self.notes: list[str] = []
         self._icc = self._base.icc if self._base is not None else None
-        self._results = [self._result_layer(layer) for layer in reversed(result.layers)]
+        self._results = self._result_layers(result.layers)
 
     def png(self, layers_only: bool) -> bytes:
         layers = list(self._results)
@@ -237,7 +237,8 @@ class _Scene:
 
     def _size(self) -> tuple[int, int]:
         """The picture's canvas; larger where a result, a contact sheet say, is no part of it."""
-        arrays = [(x, x.array.shape) for x in self._results if x.array is not None]
+        results = [x for _, x in Document(0, 0, self._results).walk()]
+        arrays = [(x, x.array.shape) for x in results if x.array is not None]
         right = max(layer.x + shape[1] for layer, shape in arrays)
         bottom = max(layer.y + shape[0] for layer, shape in arrays)
         if self._base is None:
@@ -257,10 +258,24 @@ class _Scene:
             array = self._own_colors(array)
         return Layer(source.name, source.x, source.y, array)
 
+    def _result_layers(self, layers: Sequence[ResultLayer]) -> list[Layer]:
+        """The layers, top first, in their groups; masks are in the alpha, colours stay below."""
+        masks = {layer.mask_of: layer for layer in layers if layer.mask_of is not None}
+        found: list[Layer] = []
+        for index, layer in reversed(list(enumerate(layers))):
+            if layer.mask_of is not None:
+                continue
+            made = self._result_layer(layer)
+            if index in masks:
+                made.array = apply_layer_mask(replace(made, layer_mask=_layer_mask(masks[index])))
+            if layer.group and not (found and found[-1].is_group and found[-1].name == layer.group):
+                found.append(Layer(layer.group, children=[]))
+            siblings = found[-1].children if layer.group else found
+            (found if siblings is None else siblings).append(made)
+        return found
+
     def _result_layer(self, layer: ResultLayer) -> Layer:
-        shape = (layer.height, layer.width, layer.channels)
-        array = np.frombuffer(layer.data, _NUMPY[layer.dtype]).reshape(shape)
-        array = array.astype(array.dtype.newbyteorder("="))
+        array = _array(layer)
         if layer.channels == 1:
             array = deep_pictures.to_rgba(array)
         return Layer(layer.name, layer.x, layer.y, self._own_colors(array))
@@ -269,6 +284,16 @@ class _Scene:
         """sRGB to the picture's colours."""
         profile = self._base.profile if self._base is not None else None
         return array if profile is None else profile.from_srgb(array)
+
+
+def _array(layer: ResultLayer) -> np.ndarray:
+    shape = (layer.height, layer.width, layer.channels)
+    array = np.frombuffer(layer.data, _NUMPY[layer.dtype]).reshape(shape)
+    return array.astype(array.dtype.newbyteorder("="))
+
+
+def _layer_mask(layer: ResultLayer) -> LayerMask:
+    return LayerMask(_array(layer)[..., 0], layer.x, layer.y)
 
 
 def _by_role(

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Floats = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
 TemplateRows = Callable[[int, int], Array]
 """(top, bottom) to the rows top to bottom - 1 of all templates on the whole canvas, in their own
 places: (K, 3, bottom - top, W) in [-1, 1]."""

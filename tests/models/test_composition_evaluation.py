@@ -18,7 +18,8 @@ from intarsia_models.evaluation.composition_experiments import (
     mirrored,
 )
 from intarsia_models.evaluation.composition_methods import case_of, quick_methods
-from intarsia_models.evaluation.composition_report import parted, write_composition
+from intarsia_models.evaluation.composition_report import write_composition
+from intarsia_models.evaluation.page import section
 from intarsia_models.evaluation.looking import (
     INCEPTION_FILES,
     VGG_FILE,
@@ -184,13 +185,14 @@ def test_the_page_gets_its_section_and_keeps_the_rest(
     raw = next(row for row in found.quick.rows if row.name == "collage as it is")
     assert raw.l1 is not None and raw.l1 < 1e-6
     page = tmp_path / "results.md"
-    page.write_text("# Results\n\nSomething else.\n")
+    page.write_text("# Results\n\nSomething else.\n\n## Another\n\nStays.\n")
     facts = {"pack": "p", "date": "d", "device": "two cores", "seconds": 1.0, "command": "c"}
     for _ in range(2):
         write_composition(page, tmp_path / "images", found, facts)
     text = page.read_text()
     assert text.startswith("# Results\n\nSomething else.\n")
     assert text.count("## Latent composition") == 1
-    assert parted(page)[1].startswith("## Latent composition")
+    assert "Stays." in section(page, "Another")
+    assert "### Composition beside" in section(page, "Latent composition")
     named = {line.split("(")[1].rstrip(")") for line in text.splitlines() if line.startswith("![")}
     assert len(named) == 6 and all((tmp_path / name).is_file() for name in named)

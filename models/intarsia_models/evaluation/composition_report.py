@@ -18,6 +18,7 @@ from intarsia_models.evaluation.composition_experiments import (
     Row,
     Table,
 )
+from intarsia_models.evaluation.page import put_section
 from intarsia_models.gan_training.grids import arranged
 from intarsia_models.gan_training.reports import write_picture
 
@@ -32,7 +33,7 @@ COLOURS = torch.tensor(
 
 
 def write_composition(page: Path, images: Path, found: Composition, facts: dict[str, Any]) -> None:
-    """Write the page's last section and its pictures; the rest of the page is kept.
+    """Write the page's section and its pictures; the rest of the page is kept.
 
     Args:
         page: The Markdown file.
@@ -42,15 +43,7 @@ def write_composition(page: Path, images: Path, found: Composition, facts: dict[
     """
     images.mkdir(parents=True, exist_ok=True)
     section = _section(found, images, images.relative_to(page.parent).as_posix(), facts)
-    before, _ = parted(page)
-    page.write_text(f"{before.rstrip()}\n\n\n{section.strip()}\n".lstrip(), encoding="utf-8")
-
-
-def parted(page: Path) -> tuple[str, str]:
-    """What the page says before this section, and the section; empty where there is none."""
-    text = page.read_text("utf-8") if page.is_file() else ""
-    before, mark, section = text.partition(f"{HEADING}\n")
-    return before, mark + section
+    put_section(page, section)
 
 
 def _section(found: Composition, images: Path, place: str, facts: dict[str, Any]) -> str:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from intarsia_models.evaluation.composition_report import parted
 from intarsia_models.evaluation.experiments import Calibration, Relabelling, Trial
+from intarsia_models.evaluation.page import put_beginning
 from intarsia_models.gan_training.grids import arranged
 from intarsia_models.gan_training.reports import write_picture
 from intarsia_models.generators.generator import Generator
@@ -20,6 +20,7 @@ from intarsia_models.generators.generator import Generator
 SHOWN = 10
 """Cases in the picture of all methods."""
 ENLARGED = 2
+CALIBRATION = "Calibration in the extended latent space"
 
 
 def write_report(
@@ -30,7 +31,7 @@ def write_report(
     calibrated: Calibration | None,
     facts: dict[str, Any],
 ) -> None:
-    """Write the page and its pictures; a section on composition that is there is kept.
+    """Write the page's beginning and its pictures; sections of other measurements are kept.
 
     Args:
         page: The Markdown file.
@@ -54,8 +55,7 @@ def write_report(
     if calibrated is not None:
         _draw_calibration(images / "results-calibration.png", calibrated)
         parts.insert(2, _calibration(calibrated, facts, place))
-    _, kept = parted(page)
-    page.write_text("\n".join([*parts, *([f"\n{kept}"] if kept else [])]), encoding="utf-8")
+    put_beginning(page, "\n".join(parts), earlier=(CALIBRATION,))
 
 
 def rate(trials: Sequence[Trial]) -> float:
@@ -153,7 +153,7 @@ def _calibration(found: Calibration, facts: dict[str, Any], place: str) -> str:
     overhead = found.extended_step_s / found.plain_step_s - 1
     median = f", after {statistics.median(reached):.0f} steps in the median" if reached else ""
     return f"""
-## Calibration in the extended latent space
+## {CALIBRATION}
 
 {len(found.plain)} pictures, {steps} steps of Adam each, from the encoder's latent; for each space
 the better of two step sizes, {found.plain_rate:g} in z and {found.extended_rate:g} in the extended

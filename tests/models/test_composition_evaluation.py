@@ -19,7 +19,6 @@ from intarsia_models.evaluation.composition_experiments import (
 )
 from intarsia_models.evaluation.composition_methods import case_of, quick_methods
 from intarsia_models.evaluation.composition_report import write_composition
-from intarsia_models.evaluation.page import section
 from intarsia_models.evaluation.looking import (
     INCEPTION_FILES,
     VGG_FILE,
@@ -27,6 +26,7 @@ from intarsia_models.evaluation.looking import (
     classifier_look,
     inception_network,
 )
+from intarsia_models.evaluation.page import section
 from intarsia_models.evaluation.set_measures import (
     density_and_coverage,
     frechet_distance,

@@ -105,7 +105,9 @@ def pictures_place(pictures: str) -> Path:
 class Training:
     """One training as a job: progress, checkpoints, report, and the card of its model."""
 
-    def __init__(self, context: Context, stage: str, plain_s: float, report: str) -> None:
+    def __init__(
+        self, context: Context, stage: str, plain_s: float, report: str, *, speed: str = SPEED
+    ) -> None:
         """Prepare; nothing runs yet.
 
         Args:
@@ -113,12 +115,14 @@ class Training:
             stage: What the artist reads meanwhile.
             plain_s: Seconds it takes on a machine of speed 1.
             report: A folder for curves and samples; empty: none.
+            speed: Under which the machine learns how fast it is at this.
         """
         self._context = context
         self._stage = stage
         self._plain_s = plain_s
         self._report = report
-        self._pace = Pace(context, plain_s / context.machine.factor(SPEED))
+        self._speed = speed
+        self._pace = Pace(context, plain_s / context.machine.factor(speed))
         self._previewed = time.monotonic()
         self.losses: dict[str, float] = {}
         """The newest."""
@@ -154,7 +158,7 @@ class Training:
     def finish(self, seconds: float) -> None:
         """Learn from it how fast this machine is, and remove its checkpoints."""
         if self._plain_s >= LEAST_LEARNT_S:
-            self._context.machine.learn(SPEED, self._plain_s, seconds)
+            self._context.machine.learn(self._speed, self._plain_s, seconds)
         remove_checkpoints(self._checkpoints)
 
     @property
@@ -247,12 +251,12 @@ def own_copy(context: Context, model_id: str) -> Generator:
 
 
 def known_result(
-    context: Context, source_hash: str, family: str, wanted: str
+    context: Context, source_hash: str, family: str, wanted: str, *, task: str = TASK
 ) -> tuple[str, Card] | None:
     """The model that this very training made before, if it is there and whole."""
     for model_id, card in context.models.cards():
         same = (card.source_hash, card.family, card.task, card.settings_hash)
-        if same == (source_hash, family, TASK, wanted):
+        if same == (source_hash, family, task, wanted):
             return model_id, card
     return None
 

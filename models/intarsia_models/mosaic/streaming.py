@@ -1,0 +1,199 @@
+"""Statistics of a whole picture's norms, gathered from its tiles.
+
+Instance norms look at the whole picture: tiles with statistics of their own do not fit together.
+Here the first norm's statistics are summed over all tiles, then the second one's with the first one
+given, and so on, so that no more than a tile is in memory at a time and every tile is computed as
+the whole picture would be.
+
+Source: ours. Means and squared deviations of parts are merged as in Chan, Golub and LeVeque 1979
+("Updating formulae and a pairwise algorithm for computing sample variances"), in double precision.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from intarsia_models.mosaic.networks import Level, PictureNorm, Statistics, UNet, picture_norms
+from intarsia_models.mosaic.settings import MosaicSettings
+from intarsia_models.mosaic.tiles import Tile, tile_plan
+
+Run = Callable[[Tile], Any]
+"""Sends what is around a tile through a network."""
+OnTile = Callable[[float, Tile], None]
+"""Gets the work just done, in pixels that a whole pass takes, and the tile."""
+
+
+class Moments:
+    """Mean and mean squared deviation of numbers that come in parts."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._mean = torch.zeros((), dtype=torch.float64)
+        self._squares = torch.zeros((), dtype=torch.float64)
+
+    def add(self, x: Tensor) -> None:
+        """Take (N, C, h, w) in, each row and channel for itself."""
+        count = x.shape[-1] * x.shape[-2]
+        variance, mean = torch.var_mean(x.float(), (-2, -1), correction=0)
+        mean, squares = mean.double(), variance.double() * count
+        total = self._count + count
+        away = mean - self._mean
+        self._mean = self._mean + away * (count / total)
+        self._squares = self._squares + squares + away * away * (self._count * count / total)
+        self._count = total
+
+    def statistics(self) -> Statistics:
+        """Of all that was taken in.
+
+        Raises:
+            ValueError: Nothing was.
+        """
+        if not self._count:
+            raise ValueError("There are no statistics of nothing.")
+        return Statistics(self._mean.float(), (self._squares / self._count).float())
+
+
+class _Gathered(Exception):
+    """What a norm gets was seen; the rest of the pass is of no use."""
+
+
+def gather_statistics(
+    network: nn.Module,
+    unet: UNet,
+    settings: MosaicSettings,
+    run: Run,
+    *,
+    size: tuple[int, int],
+    tile: int,
+    known: Sequence[Statistics] = (),
+    on_norm: Callable[[Sequence[Statistics]], None] | None = None,
+    on_tile: OnTile | None = None,
+) -> list[Statistics]:
+    """The statistics of every norm for a whole picture, one pass over the tiles per norm.
+
+    Args:
+        network: Whose norms they are; ``run`` sends tiles through it.
+        unet: The only part of it that has norms.
+        settings: Of it.
+        run: See `Run`.
+        size: (height, width) of the picture, multiples of ``settings.multiple``.
+        tile: Side of the tiles.
+        known: Of the first norms, from an interrupted run.
+        on_norm: Called after every pass with all that is known.
+        on_tile: Called after every tile; may raise to stop.
+
+    Returns:
+        In the order of `picture_norms`.
+    """
+    found = list(known)
+    norms = picture_norms(network)
+    works = pass_works(unet)
+    for index in range(len(found), len(norms)):
+        halo = norm_reach(settings, index)
+        moments = Moments()
+        with given_statistics(norms, found):
+            for part in tile_plan(size, tile, halo, settings.multiple):
+                _seen_by(norms[index], part, run, moments)
+                if on_tile is not None:
+                    on_tile(works[index] * part.height * part.width, part)
+        found.append(moments.statistics())
+        if on_norm is not None:
+            on_norm(found)
+    return found
+
+
+def own_statistics(network: nn.Module, run: Callable[[], Any]) -> list[Statistics]:
+    """The statistics of every norm in one pass over a picture as a whole.
+
+    Args:
+        network: Whose norms they are.
+        run: Sends a picture through it.
+    """
+    norms = picture_norms(network)
+    found: dict[int, Statistics] = {}
+
+    def hook(index: int) -> Callable[[nn.Module, Any], None]:
+        def before(module: nn.Module, inputs: Any) -> None:
+            moments = Moments()
+            moments.add(inputs[0])
+            found[index] = moments.statistics()
+
+        return before
+
+    handles = [norm.register_forward_pre_hook(hook(n)) for n, norm in enumerate(norms)]
+    try:
+        run()
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [found[index] for index in range(len(norms))]
+
+
+@contextmanager
+def given_statistics(
+    norms: Sequence[PictureNorm], statistics: Sequence[Statistics]
+) -> Iterator[None]:
+    """Let the first norms take these statistics instead of their inputs' own."""
+    try:
+        for norm, given in zip(norms, statistics, strict=False):
+            norm.given = given
+        yield
+    finally:
+        for norm in norms:
+            norm.given = None
+
+
+def norm_reach(settings: MosaicSettings, index: int) -> int:
+    """Pixels around a place that the input of a norm depends on there.
+
+    Args:
+        settings: Of the U-Net.
+        index: Of the norm, in the order in which they run. The encoder's first level has none.
+    """
+    level = index + 2
+    if level > settings.depth:
+        return settings.reach
+    return (settings.kernel // 2) * (2**level - 1)
+
+
+def pass_works(unet: UNet) -> list[float]:
+    """What a pass as far as each norm costs, of a whole pass through the U-Net: multiplications of
+    the convolutions and linear layers, in [0, 1]."""
+    works: list[float] = []
+    done, size = 0.0, 1.0
+    for part in (*unet.encoder, *unet.decoder):
+        assert isinstance(part, Level)
+        size *= 0.25 if part.shrinks else 4.0
+        done += size * part.convolution.weight.numel()
+        if part.norm is not None:
+            works.append(done)
+        if part.sets is not None:
+            done += size * sum(p.numel() for p in part.sets.parameters() if p.ndim == 2)
+    return [work / done for work in works]
+
+
+def total_work(unet: UNet, known: int = 0) -> float:
+    """Passes through the U-Net that all of its statistics take, in whole passes."""
+    return math.fsum(pass_works(unet)[known:])
+
+
+def _seen_by(norm: PictureNorm, tile: Tile, run: Run, moments: Moments) -> None:
+    def before(module: nn.Module, inputs: Any) -> None:
+        x = inputs[0]
+        rows, columns = tile.inner(tile.outer_height // x.shape[-2])
+        moments.add(x[..., rows, columns])
+        raise _Gathered
+
+    handle = norm.register_forward_pre_hook(before)
+    try:
+        run(tile)
+    except _Gathered:
+        pass
+    finally:
+        handle.remove()

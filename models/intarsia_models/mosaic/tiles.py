@@ -1,0 +1,84 @@
+"""A picture as tiles with the surroundings that a network has to see besides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of a canvas, and the larger one that it is computed from."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+    outer_top: int
+    outer_left: int
+    outer_height: int
+    outer_width: int
+
+    @property
+    def rows(self) -> slice:
+        """On the canvas."""
+        return slice(self.top, self.top + self.height)
+
+    @property
+    def columns(self) -> slice:
+        """On the canvas."""
+        return slice(self.left, self.left + self.width)
+
+    @property
+    def outer_rows(self) -> slice:
+        """On the canvas."""
+        return slice(self.outer_top, self.outer_top + self.outer_height)
+
+    @property
+    def outer_columns(self) -> slice:
+        """On the canvas."""
+        return slice(self.outer_left, self.outer_left + self.outer_width)
+
+    def inner(self, scale: int = 1) -> tuple[slice, slice]:
+        """Rows and columns of the tile within what is computed, at 1 / ``scale`` of the size."""
+        top, left = (self.top - self.outer_top) // scale, (self.left - self.outer_left) // scale
+        return (
+            slice(top, top + self.height // scale),
+            slice(left, left + self.width // scale),
+        )
+
+
+def tile_plan(size: tuple[int, int], tile: int, halo: int, multiple: int) -> list[Tile]:
+    """Tiles of a canvas, row by row, that do not overlap and leave nothing out.
+
+    Args:
+        size: (height, width), multiples of ``multiple``.
+        tile: Side of a tile; the last ones of a row or column may be smaller.
+        halo: Pixels around a tile that are computed with it, as far as the canvas goes.
+        multiple: Borders of tiles and of what is computed are multiples of it, so that the levels
+            of a network halve at the same places as in the whole picture.
+
+    Raises:
+        ValueError: ``size`` is no multiple, or ``tile`` is not positive.
+    """
+    if any(side <= 0 or side % multiple for side in size):
+        raise ValueError(f"The canvas must have multiples of {multiple} as sides, got {size}.")
+    if tile < 1 or halo < 0:
+        raise ValueError(f"tile must be positive and halo not negative, got {tile} and {halo}.")
+    side, around = up_to(tile, multiple), up_to(halo, multiple)
+    rows, columns = (_spans(whole, side, around) for whole in size)
+    return [Tile(t, l, h, w, ot, ol, oh, ow) for t, h, ot, oh in rows for l, w, ol, ow in columns]
+
+
+def up_to(number: int, multiple: int) -> int:
+    """The next multiple."""
+    return -(-number // multiple) * multiple
+
+
+def _spans(whole: int, side: int, halo: int) -> list[tuple[int, int, int, int]]:
+    """(start, length, outer start, outer length) along one axis."""
+    found = []
+    for start in range(0, whole, side):
+        end = min(whole, start + side)
+        first, last = max(0, start - halo), min(whole, end + halo)
+        found.append((start, end - start, first, last - first))
+    return found

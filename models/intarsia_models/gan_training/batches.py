@@ -52,8 +52,8 @@ class Batches:
             return None
         return torch.randint(self.num_classes, (count,), generator=source).to(self.device)
 
-    def draw(self, count: int, source: torch.Generator) -> Batch:
-        """Random pictures, the classes equally often on average.
+    def choose(self, count: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Numbers (count,) of random pictures and their classes (count,), on the CPU.
 
         Args:
             count: How many.
@@ -62,7 +62,16 @@ class Batches:
         kinds = torch.randint(len(self._members), (count,), generator=source)
         places = (torch.rand(count, generator=source) * self._counts[kinds]).long()
         places = torch.minimum(places, self._counts[kinds] - 1)
-        index = self._order[self._starts[kinds] + places]
+        return self._order[self._starts[kinds] + places], kinds
+
+    def draw(self, count: int, source: torch.Generator) -> Batch:
+        """Random pictures, the classes equally often on average.
+
+        Args:
+            count: How many.
+            source: Random numbers, on the CPU.
+        """
+        index, kinds = self.choose(count, source)
         margin = self.pixels.shape[-1] - self.resolution
         corner = torch.randint(margin + 1, (count, 2), generator=source)
         turned = torch.rand(count, 2, generator=source) < 0.5

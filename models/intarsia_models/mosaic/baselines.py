@@ -1,8 +1,8 @@
 """Two other ways to make a mosaic, to compare with: the modes of FAMOS.
 
-Source: Jetchev et al. 2018, arXiv:1811.09236 (FAMOS), which arXiv:1910.07236 (MAGIC) compares with in
-its appendix III: a network that paints by itself ("fully parametric"), and one that mixes a fixed,
-ordered list of templates ("memory template copying") and refines the mix.
+Source: Jetchev et al. 2018, arXiv:1811.09236 (FAMOS), which arXiv:1910.07236 (MAGIC) compares with
+in its appendix III: a network that paints by itself ("fully parametric"), and one that mixes a
+fixed, ordered list of templates ("memory template copying") and refines the mix.
 
 Deviations: both use this package's U-Net, refinement, critic and losses, so that only the way of
 mixing differs. The fixed memory sees its templates as further channels, in their order, where

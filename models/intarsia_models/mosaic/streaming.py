@@ -11,7 +11,6 @@ Source: ours. Means and squared deviations of parts are merged as in Chan, Golub
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -26,7 +25,7 @@ from intarsia_models.mosaic.tiles import Tile, tile_plan
 Run = Callable[[Tile], Any]
 """Sends what is around a tile through a network."""
 OnTile = Callable[[float, Tile], None]
-"""Gets the work just done, in pixels that a whole pass takes, and the tile."""
+"""Gets the work just done, in multiplications, and the tile."""
 
 
 class Moments:
@@ -93,7 +92,7 @@ def gather_statistics(
     """
     found = list(known)
     norms = picture_norms(network)
-    works = pass_works(unet)
+    works, _ = norm_works(unet)
     for index in range(len(found), len(norms)):
         halo = norm_reach(settings, index)
         moments = Moments()
@@ -162,9 +161,9 @@ def norm_reach(settings: MosaicSettings, index: int) -> int:
     return (settings.kernel // 2) * (2**level - 1)
 
 
-def pass_works(unet: UNet) -> list[float]:
-    """What a pass as far as each norm costs, of a whole pass through the U-Net: multiplications of
-    the convolutions and linear layers, in [0, 1]."""
+def norm_works(unet: UNet) -> tuple[list[float], float]:
+    """What a pass as far as each norm costs, and a whole one: multiplications of the convolutions
+    and linear layers per pixel."""
     works: list[float] = []
     done, size = 0.0, 1.0
     for part in (*unet.encoder, *unet.decoder):
@@ -175,12 +174,7 @@ def pass_works(unet: UNet) -> list[float]:
             works.append(done)
         if part.sets is not None:
             done += size * sum(p.numel() for p in part.sets.parameters() if p.ndim == 2)
-    return [work / done for work in works]
-
-
-def total_work(unet: UNet, known: int = 0) -> float:
-    """Passes through the U-Net that all of its statistics take, in whole passes."""
-    return math.fsum(pass_works(unet)[known:])
+    return works, done
 
 
 def _seen_by(norm: PictureNorm, tile: Tile, run: Run, moments: Moments) -> None:

@@ -66,7 +66,11 @@ def tile_plan(size: tuple[int, int], tile: int, halo: int, multiple: int) -> lis
         raise ValueError(f"tile must be positive and halo not negative, got {tile} and {halo}.")
     side, around = up_to(tile, multiple), up_to(halo, multiple)
     rows, columns = (_spans(whole, side, around) for whole in size)
-    return [Tile(t, l, h, w, ot, ol, oh, ow) for t, h, ot, oh in rows for l, w, ol, ow in columns]
+    return [
+        Tile(top, left, high, wide, outer_top, outer_left, outer_high, outer_wide)
+        for top, high, outer_top, outer_high in rows
+        for left, wide, outer_left, outer_wide in columns
+    ]
 
 
 def up_to(number: int, multiple: int) -> int:

@@ -112,12 +112,12 @@ def _in_srgb(decoded: pictures.Picture, name: str) -> ReadPicture:
     return ReadPicture(converted, decoded.icc, profile)
 
 
-def results_folder(folder: str, inputs: Path, what: str) -> Path:
+def results_folder(folder: str, inputs: Path | None, what: str) -> Path:
     """Where results go; made where it is missing.
 
     Args:
         folder: A path.
-        inputs: The folder that is read.
+        inputs: The folder that is read; None: none is.
         what: What the artist calls the parameter.
 
     Raises:
@@ -128,7 +128,7 @@ def results_folder(folder: str, inputs: Path, what: str) -> Path:
         raise InvalidRequest(
             f"{what}: no folder was named.", value="", remedy="Choose a folder for the results."
         )
-    if place.resolve().is_relative_to(inputs.resolve()):
+    if inputs is not None and place.resolve().is_relative_to(inputs.resolve()):
         raise InvalidRequest(
             f"{what}: {place} lies in the folder that is read.",
             value=folder,

@@ -18,12 +18,9 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-TRUNCATED = 3.0
-"""Standard deviations after which a Gaussian ends."""
-PHI_SIGMA = 1.0
-"""Of the blur before colours are compared, as in the losses (FAMOS)."""
+from intarsia_models.mosaic.losses import BLUR_REACH, BLUR_SIGMA, BLUR_TAPS, blurred
+
 BALANCING_ROUNDS = 60
 BALANCING_RATE = 0.5
 
@@ -52,7 +49,7 @@ class Adjustment:
     @property
     def reach(self) -> int:
         """Pixels to each side that a result depends on, beyond the networks' own reach."""
-        compared = _taps(PHI_SIGMA) if self.fidelity else 0
+        compared = _taps(BLUR_SIGMA) if self.fidelity else 0
         return _taps(self.smoothing) + compared
 
     @property
@@ -82,10 +79,10 @@ class Adjustment:
         absent = torch.isneginf(logits)
         made = logits.masked_fill(absent, 0.0)
         if self.fidelity and content is not None:
-            wanted = blurred(content.float().mean(1, keepdim=True), PHI_SIGMA)
-            found = blurred(templates.float().mean(2), PHI_SIGMA)
+            wanted = blurred(content.float().mean(1, keepdim=True))
+            found = smoothed(templates.float().mean(2), BLUR_SIGMA)
             made = made - self.fidelity * (found - wanted) ** 2
-        made = blurred(made, self.smoothing) * self.sharpness
+        made = smoothed(made, self.smoothing) * self.sharpness
         if self.bias:
             own = made.new_tensor(self.bias[first : first + count])
             made = made + own[None, :, None, None]
@@ -121,19 +118,13 @@ def balanced(
     return replace(adjustment, bias=tuple(float(value) for value in bias))
 
 
-def blurred(planes: Tensor, sigma: float) -> Tensor:
-    """(B, C, H, W) blurred by a Gaussian; beyond the edge the nearest pixel goes on."""
+def smoothed(planes: Tensor, sigma: float) -> Tensor:
+    """(B, C, H, W) float32 blurred by a Gaussian; the border's pixels go on beyond it."""
     if sigma <= 0:
         return planes
-    taps = _taps(sigma)
-    at = torch.arange(-taps, taps + 1, dtype=planes.dtype, device=planes.device)
-    weight = torch.exp(-0.5 * (at / sigma) ** 2)
-    weight = weight / weight.sum()
     flat = planes.flatten(0, 1)[:, None]
-    flat = F.conv2d(F.pad(flat, (taps, taps, 0, 0), mode="replicate"), weight[None, None, None])
-    flat = F.conv2d(F.pad(flat, (0, 0, taps, taps), mode="replicate"), weight[None, None, :, None])
-    return flat[:, 0].unflatten(0, planes.shape[:2])
+    return blurred(flat, sigma)[:, 0].unflatten(0, planes.shape[:2])
 
 
 def _taps(sigma: float) -> int:
-    return math.ceil(TRUNCATED * sigma)
+    return min(BLUR_TAPS // 2, math.ceil(BLUR_REACH * sigma))

@@ -39,6 +39,7 @@ def _layer(description: Any, frame: Any) -> ResultLayer:
         frame_of=checked.get("frame_of"),
         mask_of=checked.get("mask_of"),
         group=checked.get("group", ""),
+        duration_ms=checked.get("duration_ms"),
     )
 
 

@@ -237,6 +237,9 @@ class ResultLayer:
     layer whose transparency mask it is. It has that layer's rectangle and comes after it."""
     group: str = ""
     """The name of the new group it goes into; empty for none. A mask goes where its layer goes."""
+    duration_ms: float | None = None
+    """Of a picture of an animation: how long it shows; layers that have it and follow one another
+    are one animation, the first one first."""
 
 
 @dataclass(frozen=True)

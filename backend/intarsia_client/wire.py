@@ -28,10 +28,11 @@ MAX_BUFFERS = 144
 MAX_DEPTH = 16
 """Levels of maps and lists in a header, the header itself included."""
 MAX_SIDE = 65535
+MAX_DURATION_MS = 3_600_000
 ENCODINGS = ("raw", "zlib")
-LAYER_KEYS = ("amount", "frame_of", "mask_of", "group")
+LAYER_KEYS = ("amount", "frame_of", "mask_of", "group", "duration_ms")
 """What only some descriptions of result layers hold: those of frames and of layers that have
-frames, of masks, and of layers that go into a group."""
+frames, of masks, of layers that go into a group, and of pictures of an animation."""
 DEFLATE_FROM = 64 * 1024
 """Bytes from which a 1-channel buffer is deflated."""
 
@@ -272,6 +273,7 @@ def check_buffer(description: Any, frame: Any) -> dict[str, Any]:
     _check_amount(description.get("amount"))
     for key in ("frame_of", "mask_of"):
         _check_number(key, description.get(key))
+    _check_duration(description.get("duration_ms"))
     nbytes = width * height * channels * ITEM_BYTES[dtype]
     length = memoryview(frame).nbytes
     if description["nbytes"] != nbytes or (encoding == "raw" and length != nbytes):
@@ -289,6 +291,16 @@ def _check_amount(amount: Any) -> None:
     if amount is not None and not (number and 0 <= amount <= 1):
         raise ProtocolError(
             "amount must be a number in [0, 1].", value=repr(amount), code="BAD_REQUEST"
+        )
+
+
+def _check_duration(duration_ms: Any) -> None:
+    number = isinstance(duration_ms, (int, float)) and not isinstance(duration_ms, bool)
+    if duration_ms is not None and not (number and 0 < duration_ms <= MAX_DURATION_MS):
+        raise ProtocolError(
+            f"duration_ms must be a number above 0, {MAX_DURATION_MS} at most.",
+            value=repr(duration_ms),
+            code="BAD_REQUEST",
         )
 
 

@@ -40,6 +40,7 @@ class BufferFile(msgspec.Struct, frozen=True, kw_only=True):
     frame_of: int | None = None
     mask_of: int | None = None
     group: str = ""
+    duration_ms: float | None = None
 
 
 class InputSize(msgspec.Struct, frozen=True, kw_only=True):

@@ -76,6 +76,8 @@ class Layer:
     layer, which comes before it and has its rectangle."""
     group: str = ""
     """The new group it goes into; empty for none. A mask goes where its layer goes."""
+    duration_ms: float | None = None
+    """Of a picture of an animation: how long it shows."""
 
 
 @dataclass(frozen=True)
@@ -168,6 +170,7 @@ def write_file(layer: Layer, path: Path) -> BufferFile:
         frame_of=layer.frame_of,
         mask_of=layer.mask_of,
         group=layer.group,
+        duration_ms=None if layer.duration_ms is None else float(layer.duration_ms),
     )
 
 

@@ -173,6 +173,7 @@ good = {
     "frame_of": 0,
     "mask_of": 0,
     "group": "Mosaic",
+    "duration_ms": 100.0,
 }
 
 
@@ -312,6 +313,13 @@ def test_masks_and_groups_survive_the_wire():
     assert [replace(x, data=bytes(x.data)) for x in replies.layers(arrived)] == list(layers)
 
 
+def test_how_long_a_picture_of_an_animation_shows_survives_the_wire():
+    layer = ResultLayer("Frame", 1, 1, 4, b"abcd", duration_ms=83.3)
+    descriptions, frames = wire.encode_buffers([layer])
+    arrived = wire.unpack(wire.pack(Message("pixels", {"buffers": descriptions}, tuple(frames))))
+    assert [x.duration_ms for x in replies.layers(arrived)] == [83.3]
+
+
 def test_sixty_four_layers_with_masks_fit_into_one_message():
     name = "A template with a rather long name, as photographs have them.jpeg"
     layers = [ResultLayer(name, 1, 1, 4, b"abcd", group="Mosaic of the portrait")] * 64
@@ -337,8 +345,12 @@ def test_sixty_four_layers_with_masks_fit_into_one_message():
         {"mask_of": "0"},
         {"group": 3},
         {"group": None},
+        {"duration_ms": 0},
+        {"duration_ms": wire.MAX_DURATION_MS + 1},
+        {"duration_ms": "100"},
+        {"duration_ms": True},
     ],
 )
 def test_a_frame_mask_or_group_that_is_wrongly_described_is_refused(changes: dict[str, Any]):
-    with pytest.raises(ProtocolError, match=r"(amount|frame_of|mask_of|group) must be"):
+    with pytest.raises(ProtocolError, match=r"(amount|frame_of|mask_of|group|duration_ms) must be"):
         wire.check_buffer({**good, **changes}, bytes(24))

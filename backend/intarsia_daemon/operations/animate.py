@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,8 +22,8 @@ from intarsia_models.single_image.harmonization import apply_difference
 LARGEST_ENLARGED = 1 << 28
 """Numbers of all frames together at the picture's own size; above that they stay small."""
 HOW_TO_PLAY = (
-    "Krita: put the layers into an animated layer with Animation > Import, or play the file. "
-    "GIMP: Filters > Animation > Playback."
+    "Krita: press Play in the Animation Timeline. "
+    "GIMP: Filters > Animation > Playback shows all layers in turn."
 )
 
 
@@ -157,7 +158,8 @@ def animate(
             context.progress("Painting the frames", index, frames)
             if still is not None and size == part.array.shape[:2]:
                 made = apply_difference(still, rebuilt, made.cpu())
-            layers.append(shared.picture_layer(f"{name}, frame {index + 1:03d}", made, size, part))
+            layer = shared.picture_layer(f"{name}, frame {index + 1:03d}", made, size, part)
+            layers.append(replace(layer, duration_ms=1000 / fps))
     if place is not None:
         with context.phase("file"):
             rgb = [_u8(layer.array) for layer in layers]
@@ -166,7 +168,7 @@ def animate(
             )
         notes.append(f"The animation is in {written}.")
         if output == "file":
-            layers = layers[:1]
+            layers = [replace(layers[0], duration_ms=None)]
     if output != "file":
         notes.append(HOW_TO_PLAY)
     used = context.models.reference(known.model.id)

@@ -71,11 +71,12 @@ def max_loss(weights: Tensor) -> Tensor:
 class ContentDistance(nn.Module):
     """|phi(content) - phi(mosaic)|^2 as a mean (eq. 2), for one of several phi.
 
-    The paper names no phi; these are those of FAMOS: "blurred_grey", the mean of the colours after a
-    small blur; "average_pool", the grey mean of squares of 16 pixels; "learned", a small network of
-    1x1 convolutions, trained along with the generator, that may map the colours of the mosaic to
+    The paper names no phi; these are those of FAMOS: "blurred_grey", the mean of the colours after
+    a small blur; "average_pool", the grey mean of squares of 16 pixels; "learned", a small network
+    of 1x1 convolutions, trained along with the generator, that may map the colours of the mosaic to
     those of the content (only the mosaic goes through it, so that it cannot make both equal by
-    telling nothing); and "lpips" in place of its VGG features (Zhang et al. 2018, arXiv:1801.03924).
+    telling nothing); and "lpips" in place of its VGG features (Zhang et al. 2018,
+    arXiv:1801.03924).
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """From logits to weights, and from weights to the collage.
 
 Source: Jetchev et al. 2019, arXiv:1910.07236, appendix I: A is the softmax of the logits over the
-templates, and the collage I_M is the sum of all templates, each times its weights. Warps are those of
-Jaderberg et al. 2015, arXiv:1506.02025, in pixels.
+templates, and the collage I_M is the sum of all templates, each times its weights. Warps are those
+of Jaderberg et al. 2015, arXiv:1506.02025, in pixels.
 """
 
 from __future__ import annotations

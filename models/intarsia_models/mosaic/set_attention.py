@@ -15,11 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from intarsia_models.mosaic.fused_attention import fused_attention, usable
+
 SEQUENCES_AT_ONCE = 16_384
 """Pixels whose attention is computed at once; a GPU's kernels take at most 65,535."""
-VECTOR_WIDTH = 16
-"""Up to so many templates and channels per head, one pass over vectors of pixels is faster on a CPU
-than many tiny matrix products."""
 
 
 class SetAttention(nn.Module):
@@ -84,7 +83,8 @@ class AttentionBlock(nn.Module):
         self.heads = heads
         self.norm_first = norm_first
         self.query = nn.Linear(channels, channels)
-        self.key_value = nn.Linear(channels, 2 * channels)
+        self.key = nn.Linear(channels, channels)
+        self.value = nn.Linear(channels, channels)
         self.out = nn.Linear(channels, channels)
         self.expand = nn.Linear(channels, inner)
         self.contract = nn.Linear(inner, channels)
@@ -104,8 +104,7 @@ class AttentionBlock(nn.Module):
         return self.contract(F.relu(self.expand(x)))
 
     def _attended(self, x: Tensor, others: Tensor, present: Tensor | None) -> Tensor:
-        queries = self.query(x)
-        keys, values = self.key_value(others).chunk(2, dim=-1)
+        queries, keys, values = self.query(x), self.key(others), self.value(others)
         return self.out(attended(queries, keys, values, self.heads, present))
 
 
@@ -122,9 +121,12 @@ def attended(
         present: (B, L) bool, see `SetAttention.forward`.
 
     Returns:
-        (B, K, P, C). No tensor of K x L numbers per pixel is kept.
+        (B, K, P, C). No tensor of K x L numbers per pixel is kept: on a CPU see `fused_attention`,
+        elsewhere PyTorch's own.
     """
-    sets, count, pixels, channels = queries.shape
+    if usable(queries, keys, values):
+        return fused_attention(queries, keys, values, heads, present)
+    sets, _, pixels, _ = queries.shape
     made = []
     for index in range(sets):
         there = None if present is None else present[index]

@@ -1,9 +1,9 @@
 """The artist's pictures as templates: patches to train on, and endless canvases to compose from.
 
-For a seamless mosaic of any size every template must cover all of it. A `TemplateCanvas` is a picture
-that goes on for ever, mirrored or repeated, from a random offset (Jetchev et al. 2018,
-arXiv:1811.09236, whose public code makes such canvases); only the picture itself is kept, and areas of
-the canvas are made when they are asked for.
+For a seamless mosaic of any size every template must cover all of it. A `TemplateCanvas` is a
+picture that goes on for ever, mirrored or repeated, from a random offset (Jetchev et al. 2018,
+arXiv:1811.09236, whose public code makes such canvases); only the picture itself is kept, and areas
+of the canvas are made when they are asked for.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class TemplateCanvas:
         sides = self.pixels.shape[1:]
         first = (top + self.top, left + self.left)
         inside = all(
-            0 <= at and at + length <= side
+            0 <= at <= side - length
             for at, length, side in zip(first, (height, width), sides, strict=True)
         )
         if inside and not self.flipped:

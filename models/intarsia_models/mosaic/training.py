@@ -5,8 +5,9 @@ the generator makes of other patches of them is not; Adam with betas 0.5 and 0.9
 for every iteration.
 
 Deviations: one forward pass serves both steps of an iteration (FAMOS draws anew); the averaged
-weights are kept and the rates may fall towards the end; with several sources of templates every item
-of a batch takes one of them, so that one model learns to serve templates that it has not seen.
+weights are kept and the rates may fall towards the end; with several sources of templates every
+item of a batch takes one of them, so that one model learns to serve templates that it has not
+seen.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def train_mosaic(
 
     Raises:
         ValueError: Contents are missing or not wanted, the patch is no multiple of what the
-            networks take or too small for the critic, or there is a fixed memory of several sources.
+            networks take, or there is a fixed memory of several sources.
         UnreadableModel: The distance of contents is to be LPIPS, and its backbone is not here.
         TrainingDiverged: A loss is no longer a finite number.
         OSError: A checkpoint could not be written.

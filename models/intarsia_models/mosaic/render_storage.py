@@ -113,16 +113,15 @@ def identity_of(network: nn.Module, arrays: Sequence[Tensor], facts: Mapping[str
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for name, tensor in network.state_dict().items():
         digest.update(name.encode())
-        digest.update(_bytes(tensor))
+        digest.update(_bytes(tensor).data)
     for tensor in arrays:
         digest.update(str(tuple(tensor.shape)).encode())
-        digest.update(_bytes(tensor))
+        digest.update(_bytes(tensor).data)
     return digest.hexdigest()
 
 
-def _bytes(tensor: Tensor) -> memoryview:
-    flat = tensor.detach().cpu().contiguous().view(torch.uint8).numpy().reshape(-1)
-    return memoryview(flat)
+def _bytes(tensor: Tensor) -> NDArray[np.uint8]:
+    return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().reshape(-1)
 
 
 def _read_state(folder: Path) -> dict[str, Any] | None:

@@ -4,8 +4,8 @@ Every tile is computed together with what the networks see around it, and with t
 whole picture in all norms (`streaming`). Templates are canvases without an end, of which each tile
 takes its own place, so that nothing breaks at the borders of tiles.
 
-Source: Jetchev et al. 2019, arXiv:1910.07236 (MAGIC), section 2 and figure 6, where overlapping squares
-are trimmed; that the tiles equal the whole is ours.
+Source: Jetchev et al. 2019, arXiv:1910.07236 (MAGIC), section 2 and figure 6, where overlapping
+squares are trimmed; that the tiles equal the whole is ours.
 """
 
 from __future__ import annotations
@@ -13,54 +13,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
-from torch.nn.functional import interpolate
+from torch import Tensor
 
 from intarsia_models.mosaic.adjustment import Adjustment
-from intarsia_models.mosaic.baselines import ParametricNetwork, noise_area
 from intarsia_models.mosaic.model import MosaicModel
-from intarsia_models.mosaic.networks import (
-    RefinementUNet,
-    SetOutput,
-    Statistics,
-    UNet,
-    picture_norms,
+from intarsia_models.mosaic.render_phases import (
+    Array,
+    Norm,
+    OnProgress,
+    RenderPhases,
+    RenderStatistics,
+    Tick,
 )
-from intarsia_models.mosaic.pooling import normalized, pooled, warped
-from intarsia_models.mosaic.render_storage import RenderStorage, identity_of
-from intarsia_models.mosaic.streaming import (
-    gather_statistics,
-    given_statistics,
-    norm_works,
-    own_statistics,
-)
-from intarsia_models.mosaic.templates import TemplateCanvas, stacked
-from intarsia_models.mosaic.tiles import Tile, tile_plan, up_to
+from intarsia_models.mosaic.render_storage import RenderStorage
+from intarsia_models.mosaic.roll_out import Precision, RollOut
+from intarsia_models.mosaic.templates import TemplateCanvas
 
-Norm = Literal["exact", "fast"]
 NORMS: tuple[Norm, ...] = ("exact", "fast")
-Array = NDArray[Any]
-OnProgress = Callable[[float, Tile], None]
-"""(share of the work that is done in [0, 1], the tile that was just computed)."""
-Tick = Callable[[], None]
 MEMORY_MB = 4096
-FIRST, REFINEMENT = "first", "refinement"
-"""The two networks of a rendering."""
-
-
-class RenderStatistics(NamedTuple):
-    """What a rendering knows of the whole picture; the same for all frames of an animation."""
-
-    first: list[Statistics]
-    """Of the norms of the network that makes the weights."""
-    refinement: list[Statistics]
-    theta: Tensor | None
-    """(1, K, 6) of an affine warp, which depends on the whole picture."""
 
 
 @dataclass(frozen=True)
@@ -134,11 +108,68 @@ def render(
         ValueError: Content, canvases, size or ``norm`` do not fit the model.
         OSError: ``folder`` cannot be written.
     """
-    plan = _Plan(model, content, canvases, size, seed, adjustment, precision)
-    _check_norm(norm)
-    side = tile or plan.largest_tile(memory_mb)
-    facts = {"side": side, "norm": norm, "refine": refine, "given": statistics is not None}
-    storage = RenderStorage(folder, plan.identity(facts) if folder else "")
-    return _Renderer(plan, storage, side, norm, refine, keep_weights, tick, on_progress).render(
-        statistics
+    if norm not in NORMS:
+        raise ValueError(f"norm must be one of {list(NORMS)}, got {norm!r}.")
+    out = RollOut(
+        model, content, canvases, size, seed=seed, adjustment=adjustment, precision=precision
     )
+    side = tile or out.largest_tile(memory_mb)
+    facts = {"side": side, "norm": norm, "refine": refine, "given": statistics is not None}
+    storage = RenderStorage(folder, "" if folder is None else out.identity(facts))
+    phases = RenderPhases(
+        out, storage, side, norm=norm, refine=refine, tick=tick, on_progress=on_progress
+    )
+    found = phases.run(statistics, keep_weights=keep_weights)
+    height, width = size
+    cut = {name: array[..., :height, :width] for name, array in phases.arrays.items()}
+    return Rendering(
+        picture=cut.get("picture", cut["collage"]),
+        collage=cut["collage"],
+        weights=cut.get("weights"),
+        templates=_template_rows(out, cut.get("moved")),
+        statistics=found,
+        norm=norm if statistics is None else "given",
+        tile=side,
+        halo=out.halo,
+    )
+
+
+def _template_rows(out: RollOut, moved: Array | None) -> Callable[[int, int], Array]:
+    if moved is not None:
+        return lambda top, bottom: moved[:, :, top:bottom]
+    width = out.size[1]
+    return lambda top, bottom: np.stack(
+        [canvas.area(top, 0, bottom - top, width).numpy() for canvas in out.canvases]
+    )
+
+
+def render_frames(
+    model: MosaicModel,
+    contents: Iterable[Tensor],
+    canvases: Sequence[TemplateCanvas],
+    size: tuple[int, int],
+    *,
+    statistics: RenderStatistics | None = None,
+    on_frame: Callable[[int], None] | None = None,
+    **options: Any,
+) -> Iterator[Rendering]:
+    """Frames of an animation, rendered alike: fixed templates, and the first frame's statistics.
+
+    Args:
+        model: Guided.
+        contents: (1, 3, H, W) each.
+        canvases: Of all frames.
+        size: (H, W) of all frames.
+        statistics: Instead of the first frame's.
+        on_frame: Called with the number of each frame before it is rendered.
+        **options: Of `render`.
+
+    Raises:
+        ValueError: See `render`.
+    """
+    for number, content in enumerate(contents):
+        if on_frame is not None:
+            on_frame(number)
+        made = render(model, content, canvases, size, statistics=statistics, **options)
+        statistics = made.statistics
+        yield made

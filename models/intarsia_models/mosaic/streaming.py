@@ -63,7 +63,6 @@ class _Gathered(Exception):
 
 
 def gather_statistics(
-    network: nn.Module,
     unet: UNet,
     settings: MosaicSettings,
     run: Run,
@@ -77,8 +76,7 @@ def gather_statistics(
     """The statistics of every norm for a whole picture, one pass over the tiles per norm.
 
     Args:
-        network: Whose norms they are; ``run`` sends tiles through it.
-        unet: The only part of it that has norms.
+        unet: Whose norms they are.
         settings: Of it.
         run: See `Run`.
         size: (height, width) of the picture, multiples of ``settings.multiple``.
@@ -91,7 +89,7 @@ def gather_statistics(
         In the order of `picture_norms`.
     """
     found = list(known)
-    norms = picture_norms(network)
+    norms = picture_norms(unet)
     works, _ = norm_works(unet)
     for index in range(len(found), len(norms)):
         halo = norm_reach(settings, index)

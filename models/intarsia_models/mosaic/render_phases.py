@@ -1,0 +1,217 @@
+"""The phases of a rendering: statistics, mix, statistics of the refinement, refinement."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from intarsia_models.mosaic.networks import Statistics, UNet, picture_norms
+from intarsia_models.mosaic.render_storage import RenderStorage
+from intarsia_models.mosaic.roll_out import RollOut
+from intarsia_models.mosaic.streaming import (
+    Moments,
+    gather_statistics,
+    given_statistics,
+    norm_works,
+    own_statistics,
+)
+from intarsia_models.mosaic.tiles import Tile
+
+Norm = Literal["exact", "fast"]
+Array = NDArray[Any]
+OnProgress = Callable[[float, Tile], None]
+"""(share of the work that is done in [0, 1], the tile that was just computed)."""
+Tick = Callable[[], None]
+
+
+class RenderStatistics(NamedTuple):
+    """What a rendering knows of the whole picture; the same for all frames of an animation."""
+
+    first: list[Statistics]
+    """Of the norms of the network that makes the weights."""
+    refinement: list[Statistics]
+    theta: Tensor | None
+    """(1, K, 6) of an affine warp, which depends on the whole picture."""
+
+
+class RenderPhases:
+    """One rendering; what it makes lies in `arrays`, at the padded size."""
+
+    def __init__(
+        self,
+        out: RollOut,
+        storage: RenderStorage,
+        side: int,
+        *,
+        norm: Norm,
+        refine: bool,
+        tick: Tick | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> None:
+        """Prepare a rendering; arguments as of `rendering.render`."""
+        self.out, self.storage, self.side, self.norm = out, storage, side, norm
+        self.refine = refine and out.refinement is not None
+        self.tick, self.on_progress = tick, on_progress
+        self.tiles = out.tiles(side)
+        self.arrays: dict[str, Array] = {}
+        works, whole = norm_works(out.unet)
+        self._works = {"first": sum(works) * out.rows, "mix": whole * out.rows}
+        if out.refinement is not None:
+            works, whole = norm_works(out.refinement.unet)
+            self._works |= {"refinement": sum(works), "refine": whole}
+        self._done, self._total = 0.0, 1.0
+
+    def run(self, given: RenderStatistics | None, *, keep_weights: bool) -> RenderStatistics:
+        """All phases.
+
+        Args:
+            given: Statistics to take; None: they are gathered.
+            keep_weights: Whether `arrays` gets "weights", and "moved" for warped templates.
+
+        Returns:
+            The statistics that were taken.
+        """
+        self._allocate(keep_weights)
+        known = self._reduced() if given is None and self.norm == "fast" else given
+        phases = ["mix"] + ["refine"] * self.refine
+        if known is None:
+            phases += ["first"] + ["refinement"] * self.refine
+        self._total = sum(self._works[phase] for phase in phases) * float(np.prod(self.out.padded))
+        first = known.first if known else self._gathered("first", self.out.unet, self.out.first)
+        theta = known.theta if known else self._theta(first)
+        self._mix(first, theta)
+        refinement = known.refinement if known else []
+        if self.refine:
+            assert self.out.refinement is not None
+            if known is None:
+                unet = self.out.refinement.unet
+                refinement = self._gathered("refinement", unet, self._refined)
+            self._refine(refinement)
+        return RenderStatistics(first, refinement, theta)
+
+    def _allocate(self, keep_weights: bool) -> None:
+        out, count = self.out, len(self.out.canvases)
+        shapes: dict[str, tuple[tuple[int, ...], type]] = {"collage": ((3,), np.float32)}
+        if self.refine:
+            shapes["picture"] = ((3,), np.float32)
+        if keep_weights and out.settings.style != "parametric":
+            shapes["weights"] = ((count,), np.float16)
+            if out.settings.warp != "none":
+                shapes["moved"] = ((count, 3), np.float16)
+        for name, (shape, dtype) in shapes.items():
+            self.arrays[name] = self.storage.array(name, (*shape, *out.padded), dtype)
+
+    def _gathered(self, phase: str, unet: UNet, run: Callable[[Tile], Any]) -> list[Statistics]:
+        """Statistics of the norms of a U-Net for the whole picture."""
+        known = self.storage.statistics(phase)
+        per_tile = 1 if phase == "refinement" else self.out.rows
+        works, _ = norm_works(unet)
+        self._done += sum(works[: len(known)]) * per_tile * float(np.prod(self.out.padded))
+        if len(self.tiles) == 1:
+            self._wait()
+            return own_statistics(unet, lambda: run(self.tiles[0]))
+
+        def on_tile(work: float, tile: Tile) -> None:
+            self._count(work * per_tile, tile)
+            self._wait()
+
+        return gather_statistics(
+            unet,
+            self.out.settings,
+            run,
+            size=self.out.padded,
+            tile=self.side,
+            known=known,
+            on_norm=lambda found: self.storage.put_statistics(phase, found),
+            on_tile=on_tile,
+        )
+
+    def _theta(self, statistics: list[Statistics]) -> Tensor | None:
+        """Of an affine warp: the mean of what the network says of it, over the whole picture."""
+        if self.out.settings.warp != "affine":
+            return None
+        moments, place = Moments(), [self.tiles[0]]
+
+        def after(module: nn.Module, inputs: Any, made: Tensor) -> None:
+            rows, columns = place[0].inner()
+            moments.add(made[:, 1:, rows, columns])
+
+        handle = self.out.unet.register_forward_hook(after)
+        try:
+            with given_statistics(picture_norms(self.out.unet), statistics):
+                for tile in self.tiles:
+                    self._wait()
+                    place[0] = tile
+                    self.out.first(tile)
+        finally:
+            handle.remove()
+        return self.out.settings.warp_reach * torch.tanh(moments.statistics().mean)[None]
+
+    def _reduced(self) -> RenderStatistics:
+        """Statistics of one pass over a smaller picture."""
+        small = self.out.reduced(self.side + 2 * self.out.halo)
+        whole = small.whole()
+        self._wait()
+        first = own_statistics(self.out.unet, lambda: small.first(whole))
+        theta = None
+        with given_statistics(picture_norms(self.out.unet), first):
+            if self.out.settings.warp == "affine":
+                made = small.first(whole)
+                assert not isinstance(made, Tensor)
+                theta = made.theta
+            collage = small.mix(whole, theta).collage[None]
+        if not self.refine or self.out.refinement is None:
+            return RenderStatistics(first, [], theta)
+        second = own_statistics(self.out.refinement, lambda: small.refined(collage))
+        return RenderStatistics(first, second, theta)
+
+    def _mix(self, statistics: list[Statistics], theta: Tensor | None) -> None:
+        norms = picture_norms(self.out.unet)
+        for tile in self._open_tiles("mix"):
+            with given_statistics(norms, statistics):
+                mix = self.out.mix(tile, theta)
+            for name, made in (
+                ("collage", mix.collage),
+                ("weights", mix.weights),
+                ("moved", mix.moved),
+            ):
+                if name in self.arrays and made is not None:
+                    self.arrays[name][..., tile.rows, tile.columns] = made.float().cpu().numpy()
+
+    def _refine(self, statistics: list[Statistics]) -> None:
+        assert self.out.refinement is not None
+        norms = picture_norms(self.out.refinement)
+        for tile in self._open_tiles("refine"):
+            with given_statistics(norms, statistics):
+                made = self._refined(tile)[0]
+            inner = made[(slice(None), *tile.inner())].float().cpu().numpy()
+            self.arrays["picture"][:, tile.rows, tile.columns] = inner
+
+    def _refined(self, tile: Tile) -> Tensor:
+        around = self.arrays["collage"][None, :, tile.outer_rows, tile.outer_columns]
+        return self.out.refined(torch.from_numpy(np.array(around)))
+
+    def _open_tiles(self, phase: str) -> Iterator[Tile]:
+        """Tiles that are not done; one counts as done when the next one is asked for."""
+        work = self._works[phase]
+        done = self.storage.done(phase)
+        self._done += work * sum(tile.height * tile.width for tile in self.tiles[:done])
+        for number, tile in enumerate(self.tiles[done:], done + 1):
+            self._wait()
+            yield tile
+            self.storage.set_done(phase, number)
+            self._count(work * tile.height * tile.width, tile)
+
+    def _wait(self) -> None:
+        if self.tick is not None:
+            self.tick()
+
+    def _count(self, work: float, tile: Tile) -> None:
+        self._done += work
+        if self.on_progress is not None:
+            self.on_progress(min(1.0, self._done / self._total), tile)

@@ -1,0 +1,278 @@
+"""A model on a canvas of any size, of which any tile can be computed."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from intarsia_models.mosaic.adjustment import Adjustment
+from intarsia_models.mosaic.baselines import FixedMemoryNetwork, ParametricNetwork, noise_area
+from intarsia_models.mosaic.model import MagicNetwork, MosaicModel
+from intarsia_models.mosaic.networks import Level, RefinementUNet, SetOutput, UNet
+from intarsia_models.mosaic.pooling import normalized, pooled, warped
+from intarsia_models.mosaic.render_storage import identity_of
+from intarsia_models.mosaic.templates import TemplateCanvas, stacked
+from intarsia_models.mosaic.tiles import Tile, tile_plan, up_to
+
+Precision = Literal["float32", "bfloat16"]
+LEAST_TILE = 64
+PIXEL_BYTES = 16
+"""Per pixel and template, besides activations: pixels, weights, sums."""
+ACTIVATIONS_AT_ONCE = 8.0
+"""Of the first level's size, measured."""
+
+
+class Mix(NamedTuple):
+    """One tile before the refinement, without its surroundings."""
+
+    collage: Tensor
+    """(3, h, w)."""
+    weights: Tensor | None
+    """(K, h, w)."""
+    moved: Tensor | None
+    """(K, 3, h, w): the templates as they were warped, where they were."""
+
+
+class RollOut:
+    """What a rendering computes with; sizes and places are those of the padded canvas."""
+
+    def __init__(
+        self,
+        model: MosaicModel,
+        content: Tensor | None,
+        canvases: Sequence[TemplateCanvas],
+        size: tuple[int, int],
+        *,
+        seed: int = 0,
+        adjustment: Adjustment | None = None,
+        precision: Precision = "float32",
+        corner: tuple[int, int] = (0, 0),
+    ) -> None:
+        """Check what is to be rendered.
+
+        Args:
+            model: See `rendering.render`.
+            content: See there.
+            canvases: See there.
+            size: See there.
+            seed: See there.
+            adjustment: See there.
+            precision: See there.
+            corner: (top, left) of this canvas in those of the templates.
+
+        Raises:
+            ValueError: Something does not fit.
+        """
+        network = model.network
+        assert isinstance(network, MagicNetwork | FixedMemoryNetwork | ParametricNetwork)
+        self.model, self.network, self.settings = model, network, model.settings
+        self.content, self.canvases, self.size = content, list(canvases), size
+        self.seed, self.corner = seed, corner
+        self.precision: Precision = precision
+        self.adjustment = adjustment or Adjustment()
+        multiple = self.settings.multiple
+        self.padded: tuple[int, int] = (up_to(size[0], multiple), up_to(size[1], multiple))
+        self._check()
+
+    @property
+    def unet(self) -> UNet:
+        """Of the first network; only it has norms there."""
+        first = self.network
+        return first.set_network.unet if isinstance(first, MagicNetwork) else first.unet
+
+    @property
+    def refinement(self) -> RefinementUNet | None:
+        """The second network."""
+        return None if isinstance(self.network, ParametricNetwork) else self.network.refinement
+
+    @property
+    def rows(self) -> int:
+        """How many pictures go through the first network at once."""
+        return len(self.canvases) if isinstance(self.network, MagicNetwork) else 1
+
+    @property
+    def halo(self) -> int:
+        """Pixels around a tile that it is computed with."""
+        moved = 0
+        if self.settings.warp != "none":  # an affine warp adds three parts of at most this
+            moved = int(self.settings.warp_reach * (3 if self.settings.warp == "affine" else 1)) + 1
+        return max(self.settings.reach + self.adjustment.reach, moved)
+
+    def tiles(self, side: int) -> list[Tile]:
+        """The padded canvas in tiles."""
+        return tile_plan(self.padded, side, self.halo, self.settings.multiple)
+
+    def first(self, tile: Tile) -> SetOutput | Tensor:
+        """What is around a tile through the first network: logits and warps, or a picture."""
+        content, templates = self._content(tile), None
+        with self._arithmetic():
+            if isinstance(self.network, ParametricNetwork):
+                return self.network.paint(content, self._noise(tile))
+            templates = self._templates(tile)
+            return self.network.output(content, templates)
+
+    def mix(self, tile: Tile, theta: Tensor | None = None) -> Mix:
+        """A tile before the refinement.
+
+        Args:
+            tile: Where.
+            theta: (1, K, 6) of an affine warp of the whole picture.
+        """
+        made = self.first(tile)
+        rows, columns = tile.inner()
+        if isinstance(made, Tensor):
+            return Mix(made[0, :, rows, columns], None, None)
+        templates = self._templates(tile)
+        moved = warped(
+            templates,
+            made.theta if theta is None else theta,
+            self.settings.warp,
+            corner=(tile.outer_top, tile.outer_left),
+            whole=self.padded,
+        )
+        weights = normalized(self.adjustment(made.logits, moved, self._content(tile)))
+        weights, inner = weights[..., rows, columns], moved[..., rows, columns]
+        kept = None if made.theta is None else inner[0]
+        return Mix(pooled(weights, inner)[0], weights[0], kept)
+
+    def refined(self, collage: Tensor) -> Tensor:
+        """(1, 3, h, w) of the collage through the second network."""
+        assert self.refinement is not None
+        with self._arithmetic():
+            return self.refinement(collage.to(self.model.device))
+
+    def reduced(self, side: int) -> RollOut:
+        """The same with a smaller canvas, for what only needs to be about right: the content is
+        resized, the templates stay as large as they are and are cut from the middle.
+
+        Args:
+            side: Of the longer side at most.
+        """
+        height, width = self.size
+        scale = min(1.0, side / max(height, width))
+        size = (max(1, round(height * scale)), max(1, round(width * scale)))
+        content = self.content
+        if content is not None and scale < 1:
+            content = interpolate(content.float(), size, mode="area")
+        middle = ((height - size[0]) // 2, (width - size[1]) // 2)
+        return RollOut(
+            self.model,
+            content,
+            self.canvases,
+            size,
+            seed=self.seed,
+            adjustment=self.adjustment,
+            precision=self.precision,
+            corner=(self.corner[0] + middle[0], self.corner[1] + middle[1]),
+        )
+
+    def whole(self) -> Tile:
+        """All of it as one tile."""
+        (tile,) = self.tiles(max(self.padded))
+        return tile
+
+    def largest_tile(self, memory_mb: int) -> int:
+        """Side of the largest tiles whose activations take about so much memory, or
+        `LEAST_TILE`."""
+        per_pixel = self.rows * bytes_per_pixel(self.unet, self.precision) + PIXEL_BYTES * (
+            len(self.canvases) + 4
+        )
+        outer = int((memory_mb * 2**20 / per_pixel) ** 0.5)
+        multiple = self.settings.multiple
+        if outer >= max(self.padded):
+            return max(self.padded)
+        around = 2 * up_to(self.halo, multiple)
+        return max(up_to(LEAST_TILE, multiple), (outer - around) // multiple * multiple)
+
+    def identity(self, facts: Mapping[str, Any]) -> str:
+        """A digest of everything that is rendered; ``facts`` are plain JSON values."""
+        own = {
+            "settings": self.settings.to_card(),
+            "size": self.size,
+            "seed": self.seed,
+            "adjustment": repr(self.adjustment),
+            "precision": self.precision,
+            "canvases": [canvas.to_card() for canvas in self.canvases],
+        }
+        arrays = [canvas.pixels for canvas in self.canvases]
+        arrays += [] if self.content is None else [self.content]
+        return identity_of(self.network, arrays, {**own, **facts})
+
+    def _content(self, tile: Tile) -> Tensor | None:
+        """(1, 3, h, w) around a tile, mirrored beyond the picture."""
+        if self.content is None:
+            return None
+        rows = _mirrored(tile.outer_top, tile.outer_height, self.size[0])
+        columns = _mirrored(tile.outer_left, tile.outer_width, self.size[1])
+        area = self.content[..., rows[:, None], columns]
+        return area.to(self.model.device, torch.float32)
+
+    def _templates(self, tile: Tile) -> Tensor:
+        """(1, K, 3, h, w) around a tile."""
+        top, left = tile.outer_top + self.corner[0], tile.outer_left + self.corner[1]
+        made = stacked(self.canvases, top, left, tile.outer_height, tile.outer_width)
+        return made.to(self.model.device)
+
+    def _noise(self, tile: Tile) -> Tensor | None:
+        channels = self.settings.noise_channels
+        if not channels:
+            return None
+        top, left = tile.outer_top + self.corner[0], tile.outer_left + self.corner[1]
+        made = noise_area(self.seed, channels, top, left, tile.outer_height, tile.outer_width)
+        return made.to(self.model.device)
+
+    def _arithmetic(self) -> AbstractContextManager[Any]:
+        if self.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(self.model.device.type, dtype=torch.bfloat16)
+
+    def _check(self) -> None:
+        if min(self.size) < 1:
+            raise ValueError(f"size must be positive, got {self.size}.")
+        if self.precision not in ("float32", "bfloat16"):
+            raise ValueError(f'precision must be "float32" or "bfloat16", got {self.precision!r}.')
+        if (self.content is None) == self.settings.guided:
+            raise ValueError(
+                "This mosaic follows a content picture: give one."
+                if self.settings.guided
+                else "This mosaic was trained without contents and cannot follow one."
+            )
+        wanted = (1, 3, *self.size)
+        if self.content is not None and tuple(self.content.shape) != wanted:
+            raise ValueError(f"content must be {wanted}, got {tuple(self.content.shape)}.")
+        if isinstance(self.network, ParametricNetwork):
+            return
+        if not self.canvases:
+            raise ValueError("There are no templates: give at least one canvas.")
+        slots = self.settings.slots
+        if slots and len(self.canvases) != slots:
+            raise ValueError(
+                f"This mosaic has a fixed memory of {slots} templates, got {len(self.canvases)}."
+            )
+
+
+def bytes_per_pixel(unet: UNet, precision: Precision = "float32") -> float:
+    """About what a pass takes per pixel of one picture in the batch.
+
+    The largest is the last level but one, at half size: activations, queries, keys and values, and
+    what is joined, besides what the encoder keeps.
+    """
+    widths: list[int] = []
+    for level in unet.encoder:
+        assert isinstance(level, Level)
+        widths.append(level.convolution.out_channels)
+    kept = sum(width / 4 ** (n + 1) for n, width in enumerate(widths))
+    numbers = kept + ACTIVATIONS_AT_ONCE * widths[0] / 4
+    return numbers * (4 if precision == "float32" else 2)
+
+
+def _mirrored(start: int, length: int, side: int) -> Tensor:
+    """Positions start … start + length - 1, mirrored into 0 … side - 1."""
+    at = torch.arange(start, start + length).remainder(2 * side)
+    return torch.minimum(at, 2 * side - 1 - at)

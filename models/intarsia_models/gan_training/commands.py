@@ -42,7 +42,7 @@ def main() -> None:
     """Train generators, encoders and auxiliary networks on a folder of pictures."""
 
 
-def _choices(command: Any) -> Any:
+def training_choices(command: Any) -> Any:
     """Options that say which pictures, and where to compute."""
     for option in (
         click.argument("data", type=click.Path(path_type=Path)),
@@ -61,7 +61,7 @@ def _choices(command: Any) -> Any:
 
 
 @main.command()
-@_choices
+@training_choices
 @click.option("--resolution", default=64)
 def gan(resolution: int, **options: Any) -> None:
     """Train a generator and its critic; taken up again where it was stopped.
@@ -77,7 +77,7 @@ def gan(resolution: int, **options: Any) -> None:
 
 
 @main.command()
-@_choices
+@training_choices
 @click.option("--model", type=click.Path(path_type=Path), required=True, help="A trained one.")
 @click.option("--network", type=click.Choice(("encoder", "auxiliary")), required=True)
 def companion(model: Path, network: str, **options: Any) -> None:
@@ -92,7 +92,7 @@ def companion(model: Path, network: str, **options: Any) -> None:
 
 
 @main.command()
-@_choices
+@training_choices
 @click.option("--resolution", default=64)
 @click.option("--encoder-set", multiple=True, help="A setting of the encoder's training.")
 @click.option("--auxiliary-set", multiple=True, help="A setting of the auxiliary training.")

@@ -8,8 +8,8 @@ Written y for a real picture, y' for another one, M for the union of its parts' 
 picture that was made and A for its placement.
 
 Conventions: the spatial and the appearance loss are SUMS over pixels, colours and pictures of a
-batch, as the public code has them; adversarial losses are means over the batch. So the weights below
-belong to the batch and the resolution: they count as much as the public code's at its batch of 64.
+batch, as the public code has them; adversarial losses are means over the batch. So the weights
+below belong to the batch and the resolution: they count as the public code's at its batch of 64.
 Logits instead of probabilities: the same cross-entropy, which never overflows.
 """
 
@@ -118,9 +118,7 @@ def loss_weight(fraction: float, first: float = FIRST_WEIGHT, last: float = LAST
     return math.exp((1.0 - fraction) * math.log(first) + fraction * math.log(last))
 
 
-def appearance_error(
-    generated: Tensor, placement: Tensor, real: Tensor, boxes: Tensor
-) -> Tensor:
+def appearance_error(generated: Tensor, placement: Tensor, real: Tensor, boxes: Tensor) -> Tensor:
     """(B,): mean of |G A - y M| over the pixels and colours of each picture.
 
     The appearance loss as a figure that does not depend on the batch and the size. The supplement's

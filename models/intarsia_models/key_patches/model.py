@@ -25,6 +25,8 @@ from intarsia_models.key_patches.settings import KeyPatchSettings
 
 FAMILY = "key-patches"
 TASK = "key_patches"
+CAPABILITY = "key_patches"
+"""What a card says of every such model, so that operations find it."""
 FORMAT = 1
 CRITIC = "critic"
 """The part of a bundle that holds the critic."""
@@ -87,8 +89,8 @@ class KeyPatchModel:
 
     @property
     def capabilities(self) -> tuple[str, ...]:
-        """"assemble", and "features" where there is a critic."""
-        return ("assemble",) if self.critic is None else ("assemble", "features")
+        """`CAPABILITY`, and "features" where there is a critic."""
+        return (CAPABILITY,) if self.critic is None else (CAPABILITY, "features")
 
     @property
     def device(self) -> torch.device:
@@ -209,7 +211,7 @@ class KeyPatchModel:
             "resolution": self.resolution,
             "parts": self.parts,
             "variable_parts": self.settings.variable_parts,
-            "labels": list(self.labels),
+            "subjects": list(self.labels),
             "capabilities": list(self.capabilities),
             "software_version": software_version,
             "torch_version": torch.__version__,
@@ -305,7 +307,7 @@ def _from_bundle(bundle: Bundle, folder: Path) -> KeyPatchModel:
             critic = PartCritic(settings, seed=None)
             critic.load_state_dict(held)
         own = {key: card[key] for key in card if key in ("title", "trainings", "licence", "notes")}
-        return KeyPatchModel(generator, critic, labels=card.get("labels", ()), facts=own)
+        return KeyPatchModel(generator, critic, labels=card.get("subjects", ()), facts=own)
     except (KeyError, ValueError, RuntimeError, TypeError) as error:
         raise UnreadableModel(f"{folder} is not a whole model of parts: {error}") from error
 

@@ -108,7 +108,12 @@ class Decoder(nn.Module):
     """Numbers to a picture, by layers that double the side and may be joined to other features."""
 
     def __init__(
-        self, numbers: int, channels: Sequence[int], joined: Sequence[int], outputs: int, kernel: int
+        self,
+        numbers: int,
+        channels: Sequence[int],
+        joined: Sequence[int],
+        outputs: int,
+        kernel: int,
     ) -> None:
         """Make the layers.
 

@@ -65,14 +65,23 @@ class KeyPatch:
 
 
 class _Tables(NamedTuple):
-    """Running sums (B, H + 1, W + 1) of edges and of what is covered."""
+    """Running sums of edges and of what is covered, (H + 1) (W + 1) rows of a number per picture:
+    so what is read for a box is one run of memory."""
 
+    row: int
+    """W + 1."""
     edges: Tensor
     across: Tensor
     """Edges that run from left to right."""
     along: Tensor
     """Edges that run from top to bottom."""
     covered: Tensor | None
+
+    def within(self, table: Tensor, box: tuple[Tensor, Tensor, Tensor, Tensor]) -> Tensor:
+        """(K, B): sums over boxes (x, y, right, bottom), the last row and column left out."""
+        x, y, right, bottom = box
+        corners = [table.index_select(0, v * self.row + h) for v in (y, bottom) for h in (x, right)]
+        return corners[3] - corners[2] - corners[1] + corners[0]
 
 
 def find_key_patches(
@@ -110,7 +119,9 @@ def find_key_patches(
         boxes, scores = _best(seen, cover, count, rule)
     except ValueError as error:
         raise UnsuitablePicture(str(error), "Take a larger picture or smaller parts.") from error
-    chosen = [(box, score) for box, score in zip(boxes[0], scores[0], strict=True) if score > _FORBIDDEN]
+    chosen = [
+        (box, score) for box, score in zip(boxes[0], scores[0], strict=True) if score > _FORBIDDEN
+    ]
     if not chosen:
         raise UnsuitablePicture(
             "The picture is transparent wherever a part could be.", "Take a layer with a picture."
@@ -153,11 +164,9 @@ def key_boxes(
     return torch.cat(found) if found else torch.empty(0, count, 4, dtype=torch.int64)
 
 
-def _best(
-    x: Tensor, cover: Tensor | None, count: int, rule: BoxRule
-) -> tuple[Tensor, Tensor]:
+def _best(x: Tensor, cover: Tensor | None, count: int, rule: BoxRule) -> tuple[Tensor, Tensor]:
     """Boxes (B, count, 4) and scores (B, count), the best first; ruled out: `_FORBIDDEN`."""
-    boxes = _candidates(*x.shape[-2:], rule)
+    boxes = _candidates(x.shape[-2], x.shape[-1], rule)
     scores = _scores(_tables(x, cover), boxes)
     chosen, values = [], []
     for _ in range(count):
@@ -195,14 +204,19 @@ def _tables(x: Tensor, cover: Tensor | None) -> _Tables:
     share = dx2 / (dx2 + dy2).clamp_min(1e-12)
     usual = strength.mean((1, 2), keepdim=True).clamp_min(1e-6)
     strength = strength / (strength + usual)  # no single edge outweighs all others
-    covered = None if cover is None else _running(cover[:, 0])
     return _Tables(
-        _running(strength), _running(strength * (1 - share)), _running(strength * share), covered
+        x.shape[-1] + 1,
+        _running(strength),
+        _running(strength * (1 - share)),
+        _running(strength * share),
+        None if cover is None else _running(cover[:, 0]),
     )
 
 
 def _running(values: Tensor) -> Tensor:
-    return F.pad(values.double().cumsum(1).cumsum(2), (1, 0, 1, 0))
+    """(B, H, W) to ((H + 1) (W + 1), B)."""
+    sums = F.pad(values.double().cumsum(1).cumsum(2), (1, 0, 1, 0))
+    return sums.flatten(1).T.contiguous()
 
 
 def _scores(tables: _Tables, boxes: Tensor) -> Tensor:
@@ -210,32 +224,26 @@ def _scores(tables: _Tables, boxes: Tensor) -> Tensor:
     x, y, across, down = boxes.unbind(1)
     right, bottom = x + across, y + down
     band = (torch.minimum(across, down) // 10).clamp_min(1)
-    total = _within(tables.edges, x, y, right, bottom)
     inner_x, inner_y = x + across // 4, y + down // 4
-    middle = _within(tables.edges, inner_x, inner_y, inner_x + across // 2, inner_y + down // 2)
-    crossing = (
-        _within(tables.across, x, y, x + band, bottom)
-        + _within(tables.across, right - band, y, right, bottom)
-        + _within(tables.along, x, y, right, y + band)
-        + _within(tables.along, x, bottom - band, right, bottom)
-    )
+    inner = (inner_x, inner_y, inner_x + across // 2, inner_y + down // 2)
+    scores = tables.within(tables.edges, (x, y, right, bottom))
+    scores = scores - tables.within(tables.edges, inner)
+    for table, box in (
+        (tables.across, (x, y, x + band, bottom)),
+        (tables.across, (right - band, y, right, bottom)),
+        (tables.along, (x, y, right, y + band)),
+        (tables.along, (x, bottom - band, right, bottom)),
+    ):
+        scores = scores - CROSSING * tables.within(table, box)
     circumference = (2 * (across + down)).double() ** EXPONENT
-    scores = ((total - middle - CROSSING * crossing) / circumference).float()
+    scores = scores / circumference[:, None]
     if tables.covered is not None:
-        area = (across * down).double()
-        covered = (_within(tables.covered, x, y, right, bottom) / area).float()
-        scores = torch.where(covered < LEAST_COVERED, _FORBIDDEN, scores)
-    return scores
+        covered = tables.within(tables.covered, (x, y, right, bottom)) / (across * down)[:, None]
+        scores = scores.masked_fill(covered < LEAST_COVERED, _FORBIDDEN)
+    return scores.T.float().contiguous()
 
 
-def _within(table: Tensor, x: Tensor, y: Tensor, right: Tensor, bottom: Tensor) -> Tensor:
-    """(B, K): sums over boxes of the first to before the last row and column."""
-    return table[:, bottom, right] - table[:, y, right] - table[:, bottom, x] + table[:, y, x]
-
-
-def _scaled(
-    box: Tensor, score: float, small: tuple[int, int], size: tuple[int, int]
-) -> KeyPatch:
+def _scaled(box: Tensor, score: float, small: tuple[int, int], size: tuple[int, int]) -> KeyPatch:
     height, width = size
     x, y, across, down = (int(value) for value in box)
     left, right = round(x * width / small[1]), round((x + across) * width / small[1])
@@ -247,8 +255,6 @@ def _check(picture: Tensor, alpha: Tensor | None, count: int) -> None:
     if picture.ndim != 4 or picture.shape[:2] != (1, 3):
         raise ValueError(f"picture must be (1, 3, H, W), got {tuple(picture.shape)}.")
     if alpha is not None and tuple(alpha.shape) != (1, 1, *picture.shape[2:]):
-        raise ValueError(
-            f"alpha must be {(1, 1, *picture.shape[2:])}, got {tuple(alpha.shape)}."
-        )
+        raise ValueError(f"alpha must be {(1, 1, *picture.shape[2:])}, got {tuple(alpha.shape)}.")
     if count < 1:
         raise ValueError(f"count must be at least 1, got {count}.")

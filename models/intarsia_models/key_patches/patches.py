@@ -1,7 +1,7 @@
 """Parts of pictures as the networks see them: cut out, resized to the whole, or degraded.
 
-Source: Lee et al. 2018, arXiv:1703.10730: every part is resized (bicubic, in the public code) to the
-size of the whole before it is encoded, so that the network sees neither its place nor its size.
+Source: Lee et al. 2018, arXiv:1703.10730: every part is resized (bicubic, in the public code) to
+the size of the whole before it is encoded, so that the network sees neither its place nor its size.
 """
 
 from __future__ import annotations
@@ -63,9 +63,7 @@ def resized(x: Tensor, size: int) -> Tensor:
     """(B, 3, h, w) to (B, 3, size, size) in [-1, 1]: bicubic, averaging where it shrinks."""
     if x.shape[-2:] == (size, size):
         return x.clamp(-1, 1)
-    grown = F.interpolate(
-        x, (size, size), mode="bicubic", align_corners=False, antialias=True
-    )
+    grown = F.interpolate(x, (size, size), mode="bicubic", align_corners=False, antialias=True)
     return grown.clamp(-1, 1)
 
 

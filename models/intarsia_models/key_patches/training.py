@@ -3,8 +3,8 @@
 Source: Lee et al. 2018, arXiv:1703.10730, supplement, and the public code of one of its authors:
 the parts of a picture are its boxes with the highest objectness; critic and generator in turn, the
 generator at every second iteration; all pictures of a batch are mirrored or none; Adam with 2e-4
-and betas 0.5 and 0.999. The critic sees real pictures and every kind of fake in passes of their own,
-so that its batch norms compare like with like.
+and betas 0.5 and 0.999. The critic sees real pictures and every kind of fake in passes of their
+own, so that its batch norms compare like with like.
 
 Deviations: an average of the weights may be kept; the statistics of batch norms are measured again
 at the end, since a whole is made of one picture's parts and not of a batch; with classes, all are
@@ -170,9 +170,8 @@ class PartBatches:
         self.pictures = Batches(pictures, settings.resolution, flips="none", device=device)
         self.candidates: Tensor | None = None
         if settings.patches == "key":
-            self.candidates = key_boxes(
-                pictures.pixels, settings.parts, rule=settings.rule(), tick=tick
-            )
+            kinds = settings.candidates or settings.parts
+            self.candidates = key_boxes(pictures.pixels, kinds, rule=settings.rule(), tick=tick)
 
     def draw(self, count: int, source: torch.Generator) -> PartBatch:
         """Random pictures.
@@ -204,15 +203,19 @@ class PartBatches:
         """(B, N, 4) of the pictures with these numbers."""
         settings = self.settings
         count, parts = len(index), settings.parts
+        kinds = settings.candidates or parts
         if self.candidates is None:
-            rule = settings.rule()
-            boxes = random_boxes(count, parts, settings.resolution, source, rule=rule)
+            size, rule = settings.resolution, settings.rule()
+            boxes = random_boxes(count, kinds, size, source, rule=rule)
         else:
             boxes = self.candidates[index]
         if settings.variable_parts:
-            again = torch.randint(parts, (count, parts), generator=source)
-            boxes = boxes.gather(1, again[..., None].expand_as(boxes))
-        return boxes
+            chosen = torch.randint(kinds, (count, parts), generator=source)
+        elif kinds > parts:
+            chosen = torch.rand(count, kinds, generator=source).argsort(1)[:, :parts]
+        else:
+            return boxes
+        return boxes.gather(1, chosen[..., None].expand(-1, -1, 4))
 
 
 class KeyPatchLoop(TrainingLoop):
@@ -254,10 +257,9 @@ class KeyPatchLoop(TrainingLoop):
         self.optimizers = {"generator": adam(self.weights, settings.rate, *betas)}
         self.critic: PartCritic | None = None
         if sizes.has_critic:
-            self.critic = PartCritic(sizes, seed=seed + 1).to(**place).train()
-            self.networks["critic"] = self.critic
-            own = list(self.critic.parameters())
-            self.optimizers["critic"] = adam(own, settings.rate, *betas)
+            critic = PartCritic(sizes, seed=seed + 1).to(**place).train()
+            self.optimizers["critic"] = adam(list(critic.parameters()), settings.rate, *betas)
+            self.networks["critic"] = self.critic = critic
         self.shown = self.batches.draw(COLUMNS, torch.Generator().manual_seed(0))
 
     def identity(self) -> dict[str, Any]:

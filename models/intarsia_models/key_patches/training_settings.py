@@ -33,6 +33,9 @@ class KeyPatchTraining:
     structure: Structure = "full"
     parts: int = 3
     """How many the networks take."""
+    candidates: int = 0
+    """Key patches that are found in a picture; the parts of a batch are drawn from them. 0: as many
+    as there are parts, as in the paper."""
     variable_parts: bool = False
     """Draw the parts of a picture from its candidates with replacement, so that the networks learn
     to do with fewer different ones (supplement, section 7)."""
@@ -83,6 +86,10 @@ class KeyPatchTraining:
         for name, least in (("batch", 2), ("iterations", 1), ("generator_every", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}.")
+        if self.candidates and self.candidates < self.parts:
+            raise ValueError(
+                f"candidates must be 0 or at least parts ({self.parts}), got {self.candidates}."
+            )
         for name in ("noise", "average_pictures"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}.")
@@ -114,9 +121,7 @@ class KeyPatchTraining:
 
     def rule(self) -> BoxRule:
         """Which boxes the parts have."""
-        return BoxRule(
-            least=self.least_side, most=self.most_side, largest_area=self.largest_area
-        )
+        return BoxRule(least=self.least_side, most=self.most_side, largest_area=self.largest_area)
 
     def to_card(self) -> dict[str, Any]:
         """Plain JSON values."""

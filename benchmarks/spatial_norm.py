@@ -1,10 +1,16 @@
 """What a class for every position costs, against one class for the whole picture.
 
 Conditional norms of the sizes of BigGAN at 256 pixels, each alone (with its ReLU) and in the whole
-generator with random weights. Plain and spatial alternate in one run; ratios are those of medians.
-"areas": soft-edged blobs, one per class beyond the first, as painted selections are; "everywhere":
-every class has weight at every position, which no selection makes, the worst case. PyTorch's own
-plain norm (batch_norm, then relu) runs beside ours.
+generator with random weights. "areas": soft-edged blobs, one per class beyond the first, as painted
+selections are; "everywhere": every class has weight at every position, which no selection makes,
+the worst case. PyTorch's own plain norm (batch_norm, then relu) runs after ours, not among them:
+its waiting threads would keep a core from whatever comes next.
+
+How it is measured: the ways of one norm take turns, each round in another random order, and all of
+them write into the same tensor. Other programs and other guests of the machine only ever add time,
+therefore a way's time is the lower quartile of its rounds and the ratio that of lower quartiles.
+Beside it stands the median over the rounds of the ratio within one round, which would show it if
+the lower quartile flattered one of the ways.
 """
 
 from __future__ import annotations
@@ -12,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import random
 import statistics
 import sys
 import time
@@ -35,6 +42,8 @@ OUT = (16, 8, 8, 4, 2, 1)
 """Times `WIDTH`: channels of the six blocks of BigGAN at 256 pixels."""
 CLASSES, EMBEDDING, Z = 1000, 128, 140
 EPS = 1e-5
+SETTLING = 0.3
+"""Seconds until PyTorch's threads no longer wait awake."""
 
 
 def biggan_256() -> BigGANGenerator:
@@ -100,29 +109,29 @@ CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time
 
 
 def alternating(
-    ways: dict[str, Callable[[], Any]], repeats: int, clock: Callable[[], float]
-) -> dict[str, float]:
-    """Median milliseconds of each way; each round takes all of them, beginning with another one:
-    what ran before leaves the caches and the allocator as the next one finds them."""
+    ways: dict[str, Callable[[], Any]], rounds: int, clock: Callable[[], float]
+) -> dict[str, list[float]]:
+    """Milliseconds of each way in each round; every round has an order of its own."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
-    names = list(ways)
-    for turn in range(-2, repeats):  # two rounds to warm up
-        first = turn % len(names)
-        for name in names[first:] + names[:first]:
+    order = random.Random(0)
+    for turn in range(-2, rounds):  # two rounds to warm up
+        for name in order.sample(list(ways), len(ways)):
             start = clock()
             ways[name]()
             if turn >= 0:
                 taken[name].append(1000 * (clock() - start))
-    return {name: statistics.median(values) for name, values in taken.items()}
+    return taken
 
 
-def norm_alone(
-    channels: int, size: int, repeats: int, clock: Callable[[], float]
-) -> dict[str, float]:
-    """Median milliseconds of one norm with ReLU: plain, PyTorch's, and by kind of map."""
+Rounds = dict[str, list[float]]
+
+
+def norm_alone(channels: int, size: int, rounds: int, clock: Callable[[], float]) -> Rounds:
+    """Milliseconds of one norm with ReLU: plain, by kind of map, and PyTorch's."""
     rng = torch.Generator().manual_seed(1)
     x = torch.randn(1, channels, size, size, generator=rng)
     x = x.contiguous(memory_format=torch.channels_last)
+    out = torch.zeros_like(x)
     mean, variance = torch.randn(channels, generator=rng), torch.rand(channels, generator=rng) + 0.5
     gammas = torch.randn(1, 4, channels, generator=rng)
     betas = torch.randn(1, 4, channels, generator=rng)
@@ -130,31 +139,48 @@ def norm_alone(
 
     def spatial(count: int, weights: Tensor) -> Callable[[], Tensor]:
         own = gammas[:, :count].contiguous(), betas[:, :count].contiguous()
-        return lambda: spatial_norm(x, mean, variance, EPS, *own, weights, relu=True)
+        return lambda: spatial_norm(x, mean, variance, EPS, *own, weights, relu=True, out=out)
 
-    ways: dict[str, Callable[[], Any]] = {
-        "plain": lambda: plain_norm(x, mean, variance, EPS, gamma, beta, relu=True),
-        "torch": lambda: batch_norm(x, mean, variance, gamma, beta, False, 0.0, EPS).relu_(),
+    ours: dict[str, Callable[[], Any]] = {
+        "plain": lambda: plain_norm(x, mean, variance, EPS, gamma, beta, relu=True, out=out)
     }
     for kind, make in MAPS.items():
         for count in (2, 3, 4):
             weights = ClassMaps.from_dense(make(count)).at("", (size, size))
-            ways[f"{kind} k={count}"] = spatial(count, weights.contiguous())
-    return alternating(ways, repeats, clock)
+            ours[f"{kind} k={count}"] = spatial(count, weights.contiguous())
+    theirs: dict[str, Callable[[], Any]] = {
+        "torch": lambda: batch_norm(x, mean, variance, gamma, beta, False, 0.0, EPS).relu_()
+    }  # which takes no tensor to write to
+    taken = alternating(ours, rounds, clock)
+    taken.update(alternating(theirs, rounds, clock))
+    time.sleep(SETTLING)
+    return taken
 
 
-def norms(repeats: int, clock: Callable[[], float]) -> list[dict[str, Any]]:
-    """Every conditional norm of the generator, and their sum."""
+def norms(rounds: int, clock: Callable[[], float]) -> list[dict[str, Any]]:
+    """Every conditional norm of the generator, and their sum round by round."""
     layers: list[tuple[int, int]] = []
     for level, (inputs, outputs) in enumerate(zip(IN, OUT, strict=True)):
         layers += [(WIDTH * inputs, 4 << level), (WIDTH * outputs, 8 << level)]
-    known = {layer: norm_alone(*layer, repeats, clock) for layer in dict.fromkeys(layers)}
-    total = {name: sum(known[layer][name] for layer in layers) for name in known[layers[0]]}
-    named = {f"{channels} x {size}²": ms for (channels, size), ms in known.items()}
-    return [row(name, ms) for name, ms in {**named, f"all {len(layers)} norms": total}.items()]
+    known = {layer: norm_alone(*layer, rounds, clock) for layer in dict.fromkeys(layers)}
+    cases = [row(f"{channels} x {size}²", taken) for (channels, size), taken in known.items()]
+    total: dict[str, Any] = {"case": f"all {len(layers)} norms"}
+    for key in ("ms", "lowest_ms"):
+        total[key] = {
+            name: round(sum(cases[list(known).index(layer)][key][name] for layer in layers), 4)
+            for name in cases[0][key]
+        }
+    plain = total["ms"]["plain"]
+    total["ratio"] = {name: round(ms / plain, 3) for name, ms in total["ms"].items()}
+    sums = {
+        name: [sum(known[layer][name][turn] for layer in layers) for turn in range(rounds)]
+        for name in known[layers[0]]
+    }
+    total["ratio_in_a_round"] = in_a_round(sums)
+    return [*cases, total]
 
 
-def whole(repeats: int, clock: Callable[[], float]) -> dict[str, Any]:
+def whole(rounds: int, clock: Callable[[], float]) -> dict[str, Any]:
     """The whole generator, unedited and relabelled."""
     generator = biggan_256()
     z, y = generator.sample_z(1, seed=0), torch.tensor([3])
@@ -165,15 +191,28 @@ def whole(repeats: int, clock: Callable[[], float]) -> dict[str, Any]:
             ways[f"{kind} k={count}"] = lambda maps=maps: generator.synthesize(
                 z, y, class_weights=maps
             )
-    return row("whole generator", alternating(ways, repeats, clock))
+    return row("whole generator", alternating(ways, rounds, clock))
 
 
-def row(case: str, medians: dict[str, float]) -> dict[str, Any]:
-    """Milliseconds, and what each way takes of the plain one."""
+def row(case: str, taken: Rounds) -> dict[str, Any]:
+    """Lower quartiles and lowest values in milliseconds, and what each way takes of the plain."""
+    ms = {name: float(np.quantile(values, 0.25)) for name, values in taken.items()}
     return {
         "case": case,
-        "ms": {name: round(value, 4) for name, value in medians.items()},
-        "ratio": {name: round(value / medians["plain"], 3) for name, value in medians.items()},
+        "ms": {name: round(value, 4) for name, value in ms.items()},
+        "lowest_ms": {name: round(min(values), 4) for name, values in taken.items()},
+        "ratio": {name: round(value / ms["plain"], 3) for name, value in ms.items()},
+        "ratio_in_a_round": in_a_round(taken),
+    }
+
+
+def in_a_round(taken: Rounds) -> dict[str, float]:
+    """Median over the rounds of each way's time to the plain one's of the same round."""
+    plain = taken["plain"]
+    return {
+        name: round(statistics.median(a / b for a, b in zip(values, plain, strict=True)), 3)
+        for name, values in taken.items()
+        if name not in ("plain", "torch")
     }
 
 
@@ -181,7 +220,7 @@ def row(case: str, medians: dict[str, float]) -> dict[str, Any]:
 def main() -> None:
     """Print a table, or one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=int, default=40, help="rounds of each norm")
+    parser.add_argument("--repeats", type=int, default=100, help="rounds of each norm")
     parser.add_argument("--whole-repeats", type=int, default=5, help="rounds of the generator")
     parser.add_argument("--threads", type=int, default=0, help="0: as many as PyTorch takes")
     parser.add_argument(
@@ -195,7 +234,6 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     clock = CLOCKS[arguments.clock]
-    torch.empty(31 << 20, dtype=torch.uint8)  # freed: glibc then keeps such memory in the process
     cases = norms(arguments.repeats, clock)
     if arguments.whole_repeats:
         cases.append(whole(arguments.whole_repeats, clock))
@@ -211,8 +249,14 @@ def main() -> None:
         print(json.dumps({"machine": machine, "versions": versions, "cases": cases}, indent=2))
         return
     print(f"spatial to plain norm, {torch.get_num_threads()} threads, compiled: {compiled}")
+    print("  ratios of lower quartiles (in brackets: median of the ratios within one round)")
     for case in cases:
-        ratios = "  ".join(f"{n} {v:.2f}" for n, v in case["ratio"].items() if n != "plain")
+        inside = case["ratio_in_a_round"]
+        ratios = "  ".join(
+            f"{name} {value:.2f}" + (f" ({inside[name]:.2f})" if name in inside else "")
+            for name, value in case["ratio"].items()
+            if name != "plain"
+        )
         print(f"  {case['case']:16} plain {case['ms']['plain']:9.3f} ms   {ratios}")
 
 

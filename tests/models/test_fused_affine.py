@@ -131,6 +131,25 @@ def test_the_result_stays_channels_last(compiled: None) -> None:
     assert found.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("in_place", [False, True])
+def test_a_result_is_written_where_one_is_named(
+    layout: torch.memory_format, in_place: bool
+) -> None:
+    (gammas, betas), weights = tables(1, 3), maps(1, 3)
+
+    def run(make: Any) -> None:
+        x = features(2).contiguous(memory_format=layout)
+        wanted = make(x)
+        out = x if in_place else torch.full_like(x, float("nan"))
+        assert make(x, out=out) is out
+        assert torch.equal(out, wanted)
+
+    with torch.inference_mode():
+        run(lambda x, **o: plain_norm(x, *statistics(), EPS, gammas[0, 0], betas[0, 0], **o))
+        run(lambda x, **o: spatial_norm(x, *statistics(), EPS, gammas, betas, weights, **o))
+
+
 def test_gradients_are_those_of_the_definition() -> None:
     def run(make: Any) -> list[Tensor]:
         inputs = [t.clone().requires_grad_() for t in (features(), *tables(1, 3), maps(1, 3))]

@@ -35,7 +35,9 @@ def usable(x: Tensor, *others: Tensor) -> bool:
     return _kernels() is not None
 
 
-def affine(x: Tensor, scales: Tensor, shifts: Tensor, *, relu: bool) -> Tensor:
+def affine(
+    x: Tensor, scales: Tensor, shifts: Tensor, *, relu: bool, out: Tensor | None = None
+) -> Tensor:
     """x * scale + shift, one row of scales and shifts per picture.
 
     Args:
@@ -43,15 +45,23 @@ def affine(x: Tensor, scales: Tensor, shifts: Tensor, *, relu: bool) -> Tensor:
         scales: (1 or B, C).
         shifts: (1 or B, C).
         relu: Negative results become 0.
+        out: (B, C, H, W) for which `usable`, to be written; x itself is allowed.
     """
-    out = torch.empty_like(x, memory_format=torch.channels_last)
+    if out is None:
+        out = torch.empty_like(x, memory_format=torch.channels_last)
     arrays = (_pixels(x), _rows(scales), _rows(shifts), _pixels(out))
     _run(_known_kernels()[0], arrays, 0.0 if relu else NEVER)
     return out
 
 
 def mixed_affine(
-    x: Tensor, weights: Tensor, scales: Tensor, shifts: Tensor, *, relu: bool
+    x: Tensor,
+    weights: Tensor,
+    scales: Tensor,
+    shifts: Tensor,
+    *,
+    relu: bool,
+    out: Tensor | None = None,
 ) -> Tensor:
     """x * scale + shift with both mixed at every position from k rows.
 
@@ -61,9 +71,12 @@ def mixed_affine(
         scales: (1 or B, k, C).
         shifts: (1 or B, k, C).
         relu: Negative results become 0.
+        out: (B, C, H, W) for which `usable`, to be written; x itself is allowed where it has the
+            batch of the result.
     """
-    shape = (max(x.shape[0], weights.shape[0], scales.shape[0]), *x.shape[1:])
-    out = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
+    if out is None:
+        shape = (max(x.shape[0], weights.shape[0], scales.shape[0]), *x.shape[1:])
+        out = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
     maps = _rows(weights.flatten(2))
     arrays = (_pixels(x), maps, _rows(scales), _rows(shifts), _pixels(out))
     _run(_known_kernels()[1], arrays, 0.0 if relu else NEVER)
@@ -147,11 +160,14 @@ def _affine(x, scale, shift, out, bound, start, stop):  # compiled: types are fo
 
 
 def _mixed_affine(x, weights, scales, shifts, out, bound, start, stop):
+    # Inside an area one class has the whole weight, position after position: such runs are asked
+    # for nothing but their end, and each of their numbers costs what it costs in `_affine`.
     low = np.float32(bound)
     many, channels = weights.shape[0], x.shape[1]
     used = np.zeros(many, np.int64)
     scale, shift = np.empty(channels, np.float32), np.empty(channels, np.float32)
-    for p in range(start, stop):
+    p = start
+    while p < stop:
         count = 0
         for k in range(many):
             if weights[k, p] != 0:
@@ -160,29 +176,33 @@ def _mixed_affine(x, weights, scales, shifts, out, bound, start, stop):
         i, j = used[0], used[1 if count > 1 else 0]
         u, v = weights[i, p], weights[j, p]
         if count == 1 and u == 1:
+            whole = weights[i]
+            while p < stop and whole[p] == 1:
+                for c in range(channels):
+                    r = x[p, c] * scales[i, c] + shifts[i, c]
+                    out[p, c] = low if r < low else r
+                p += 1
+            continue
+        if count == 2:
             for c in range(channels):
-                r = x[p, c] * scales[i, c] + shifts[i, c]
-                out[p, c] = low if r < low else r
-        elif count == 2:
-            for c in range(channels):
-                s = u * scales[i, c] + v * scales[j, c]
-                r = x[p, c] * s + (u * shifts[i, c] + v * shifts[j, c])
+                y = x[p, c]
+                r = u * (y * scales[i, c] + shifts[i, c]) + v * (y * scales[j, c] + shifts[j, c])
                 out[p, c] = low if r < low else r
         elif count == 3:
             h = used[2]
             w = weights[h, p]
             for c in range(channels):
-                s = u * scales[i, c] + v * scales[j, c] + w * scales[h, c]
-                b = u * shifts[i, c] + v * shifts[j, c] + w * shifts[h, c]
-                r = x[p, c] * s + b
+                y = x[p, c]
+                r = u * (y * scales[i, c] + shifts[i, c]) + v * (y * scales[j, c] + shifts[j, c])
+                r += w * (y * scales[h, c] + shifts[h, c])
                 out[p, c] = low if r < low else r
         elif count == 4:
             h, g = used[2], used[3]
             w, t = weights[h, p], weights[g, p]
             for c in range(channels):
-                s = u * scales[i, c] + v * scales[j, c] + w * scales[h, c] + t * scales[g, c]
-                b = u * shifts[i, c] + v * shifts[j, c] + w * shifts[h, c] + t * shifts[g, c]
-                r = x[p, c] * s + b
+                y = x[p, c]
+                r = u * (y * scales[i, c] + shifts[i, c]) + v * (y * scales[j, c] + shifts[j, c])
+                r += w * (y * scales[h, c] + shifts[h, c]) + t * (y * scales[g, c] + shifts[g, c])
                 out[p, c] = low if r < low else r
         else:
             scale[:] = 0
@@ -196,3 +216,4 @@ def _mixed_affine(x, weights, scales, shifts, out, bound, start, stop):
             for c in range(channels):
                 r = x[p, c] * scale[c] + shift[c]
                 out[p, c] = low if r < low else r
+        p += 1

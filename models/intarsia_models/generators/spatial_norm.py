@@ -20,6 +20,7 @@ def plain_norm(
     beta: Tensor,
     *,
     relu: bool = False,
+    out: Tensor | None = None,
 ) -> Tensor:
     """gamma (x - mean) / sqrt(variance + eps) + beta.
 
@@ -31,14 +32,16 @@ def plain_norm(
         gamma: (C,) or (B, C).
         beta: (C,) or (B, C).
         relu: Negative results become 0.
+        out: Where to write the result: its size and precision, in the layout of x, nothing to
+            derive.
     """
     scale = gamma * torch.rsqrt(variance + eps)
     shift = beta - scale * mean
     if fused_affine.usable(x, scale, shift):
-        channels = x.shape[1]
-        return fused_affine.affine(x, scale.view(-1, channels), shift.view(-1, channels), relu=relu)
+        rows = scale.view(-1, x.shape[1]), shift.view(-1, x.shape[1])
+        return fused_affine.affine(x, *rows, relu=relu, out=out)
     shape = (-1, x.shape[1], 1, 1)
-    result = torch.addcmul(shift.view(shape), x, scale.view(shape))
+    result = torch.addcmul(shift.view(shape), x, scale.view(shape), out=out)
     return result.relu_() if relu else result
 
 
@@ -52,6 +55,7 @@ def spatial_norm(
     weights: Tensor,
     *,
     relu: bool = False,
+    out: Tensor | None = None,
 ) -> Tensor:
     """The same with gamma and beta mixed at every position: sum over c of W_c gamma_c.
 
@@ -62,16 +66,19 @@ def spatial_norm(
         eps: Added to the variance.
         gammas: (1 or B, k, C), one row per class.
         betas: (1 or B, k, C).
-        weights: (1 or B, k, H, W), summing to 1 over k.
+        weights: (1 or B, k, H, W), in [0, 1], summing to 1 over k: where one is 1, the others
+            may be taken as 0.
         relu: Negative results become 0.
+        out: Where to write the result: its size and precision, in the layout of x, nothing to
+            derive.
     """
     scales = gammas * torch.rsqrt(variance + eps)
     shifts = betas - scales * mean
     if fused_affine.usable(x, weights, scales, shifts):
-        return fused_affine.mixed_affine(x, weights, scales, shifts, relu=relu)
+        return fused_affine.mixed_affine(x, weights, scales, shifts, relu=relu, out=out)
     scale = torch.einsum("bkhw,bkc->bchw", *_same_batch(weights, scales))
     shift = torch.einsum("bkhw,bkc->bchw", *_same_batch(weights, shifts))
-    result = torch.addcmul(shift, x, scale)
+    result = torch.addcmul(shift, x, scale, out=out)
     return result.relu_() if relu else result
 
 

@@ -13,7 +13,7 @@ from intarsia_daemon.context import Context
 from intarsia_daemon.generator_models import bytes_of
 from intarsia_daemon.pixels import Picture, alpha_tensor, picture_tensor
 from intarsia_daemon.real_pictures import visible_part
-from intarsia_models.key_patches.model import FAMILY, TASK, KeyPatchModel
+from intarsia_models.key_patches.model import CAPABILITY, FAMILY, TASK, KeyPatchModel
 from intarsia_models.key_patches.patches import Part
 
 __all__ = [
@@ -28,7 +28,7 @@ __all__ = [
     "parts_of",
 ]
 
-ASSEMBLE, FEATURES = "assemble", "features"
+ASSEMBLE, FEATURES = CAPABILITY, "features"
 """Capabilities on the cards of these models."""
 _DOES = {ASSEMBLE: "makes a whole of parts", FEATURES: "describes pictures by numbers"}
 _GET = 'Train one on a folder of pictures: "intarsia train patches --data FOLDER".'

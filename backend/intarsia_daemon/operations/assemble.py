@@ -68,8 +68,8 @@ def estimate(
         Scalar(
             "shrink",
             "Seen of parts",
-            "How much of each part's sides the model sees, about its middle: less leaves more to be "
-            "made up.",
+            "How much of each part's sides the model sees, about its middle: less leaves more to "
+            "be made up.",
             10.0,
             100.0,
             100.0,

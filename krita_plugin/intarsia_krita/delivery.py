@@ -7,7 +7,7 @@ from typing import Any
 
 from intarsia_client.schema import Result, ResultLayer
 from intarsia_krita import placement, recipes
-from intarsia_krita.layer_tree import descendants, find_node, node_id
+from intarsia_krita.layer_tree import find_node, node_id
 from intarsia_krita.session import Outcome, Work
 
 
@@ -21,26 +21,27 @@ def deliver(document: Any, work: Work, result: Result) -> tuple[Outcome, bool]:
         InvalidRequest: Its pixels cannot become layers of this document.
     """
     name = result.layers[0].name if result.layers else work.operation.title
-    root, nodes = _made(document, work, result)
+    made = placement.make(document, result.layers, work.operation.title)
+    root, nodes = made.root, made.nodes
     earlier = set(work.marks)
     if work.element:
         earlier |= recipes.results_of(document, work.element)
     found = True
     if root is not None:
-        for node in {id(n): n for n in (root, *nodes)}.values():
+        for node in {id(n): n for n in (root, *nodes.values())}.values():
             # before they arrive: Krita may handle other events, a save too, meanwhile
             recipes.keep(document, node, result.recipe, work.element)
         found = placement.place(document, root, work.element, earlier)
     outcome = Outcome(
         work.job,
         work.operation,
-        [node_id(node) for node in nodes],
+        {number: node_id(node) for number, node in nodes.items()},
         name,
         replace(result, layers=(), frames=()),
         root=node_id(root) if root is not None else "",
         frames=_frames(result),
     )
-    for layer, node in enumerate(nodes):
+    for layer, node in nodes.items():
         if layer in outcome.frames:
             main = result.layers[layer]
             outcome.prints[layer] = placement.fingerprint(node, main)
@@ -51,7 +52,7 @@ def deliver(document: Any, work: Work, result: Result) -> tuple[Outcome, bool]:
 
 def take_back(document: Any, outcome: Outcome) -> None:
     """Remove a result's layers and recipes; layers that are gone already do not matter."""
-    for layer in {outcome.root, *outcome.layers}:
+    for layer in {outcome.root, *outcome.layers.values()}:
         node = find_node(document, layer)
         if node is not None and layer == outcome.root:
             node.remove()
@@ -78,7 +79,7 @@ def scrub(document: Any, outcome: Outcome, amount: float) -> None:
         frame = min(frames, key=lambda f: abs((f.amount or 0.0) - amount))
         if frame.amount == outcome.shown_amounts.get(layer):
             continue
-        node = find_node(document, outcome.layers[layer])
+        node = find_node(document, outcome.layers.get(layer, ""))
         if node is None or placement.fingerprint(node, frame) != outcome.prints[layer]:
             outcome.by_hand = outcome.by_hand or node is not None
             continue
@@ -101,17 +102,8 @@ def note_amount(document: Any, outcome: Outcome, name: str) -> None:
     """
     recipe = dict(outcome.result.recipe)
     recipe["parameters"] = {**(recipe.get("parameters") or {}), name: outcome.amount}
-    for layer in {outcome.root, *outcome.layers}:
+    for layer in {outcome.root, *outcome.layers.values()}:
         recipes.change(document, layer, recipe)
-
-
-def _made(document: Any, work: Work, result: Result) -> tuple[Any, list[Any]]:
-    """(what arrives, the result's layers in it): one layer, or a group of several."""
-    if len(result.layers) <= 1:
-        nodes = placement.make_nodes(document, result.layers)
-        return (nodes[0] if nodes else None), nodes
-    group = placement.make_group(document, result.layers, work.operation.title)
-    return group, list(descendants(group))
 
 
 def _frames(result: Result) -> dict[int, tuple[ResultLayer, ...]]:

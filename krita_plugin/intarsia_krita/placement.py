@@ -7,43 +7,159 @@ layers arrive in one group, which is filled in a document that nobody sees.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from typing import Any, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Collection, Iterator, Mapping, Sequence
 
 from krita import Krita
 
+from intarsia_client.arrangement import Animation, Arranged, Group, Still, arranged
 from intarsia_client.schema import ResultLayer
+from intarsia_krita import animations
 from intarsia_krita.layer_tree import above_results, find_node, topmost
 from intarsia_krita.texts import tr
-from intarsia_krita.wire_pixels import color_space, from_wire
+from intarsia_krita.wire_pixels import color_space, coverage_bytes, from_wire
 
 
-def make_nodes(document: Any, layers: Sequence[ResultLayer]) -> list[Any]:
-    """Layers that are filled but not yet in the document, in the same order."""
-    nodes = []
-    for layer in layers:
-        node = document.createNode(layer.name or tr("Result"), "paintlayer")
-        fill(document, node, layer)
-        nodes.append(node)
-    return nodes
+@dataclass
+class Made:
+    """What arrives in a document."""
+
+    root: Any
+    """The one layer, or the group of several; None for a result without layers."""
+    nodes: dict[int, Any] = field(default_factory=dict)
+    """By the number of a result layer the node that it became; masks and all pictures of an
+    animation but the first have none."""
 
 
-def make_group(document: Any, layers: Sequence[ResultLayer], name: str) -> Any:
-    """A filled group that is not yet in the document; its first layer is the lowest."""
-    model, depth, profile = color_space(document)
+def make(document: Any, layers: Sequence[ResultLayer], name: str) -> Made:
+    """A result's layers, filled but not yet in the document.
+
+    One plain layer is itself, several are in a group; a group that is all of the result has its own
+    name. Where there are pictures of an animation the document takes their pace.
+
+    Args:
+        document: Where they will go.
+        layers: The lowest first.
+        name: Of the group of several.
+
+    Raises:
+        InvalidRequest: The pixels cannot become layers of this document.
+    """
+    items = arranged(layers)
+    if not items:
+        return Made(None)
+    only = items[0] if len(items) == 1 else None
+    if isinstance(only, Still) and only.edge is None:
+        node = _paint_layer(document, layers[only.number])
+        return Made(node, {only.number: node})
+    paces = _paces(document, layers, items)
+    with _scratch(document, name) as scratch:
+        whole = only if only is not None else Group(name, items)
+        root = _add(scratch, scratch.rootNode(), None, layers, whole, paces).duplicate()
+    nodes: dict[int, Any] = {}
+    _note_nodes(nodes, [root], [whole])
+    return Made(root, nodes)
+
+
+@contextlib.contextmanager
+def _scratch(document: Any, name: str) -> Iterator[Any]:
+    """A document of the same size and colours that nobody sees."""
     size = (document.width(), document.height())
-    scratch = Krita.instance().createDocument(*size, name, model, depth, profile, 72.0)
+    made = Krita.instance().createDocument(*size, name, *color_space(document), 72.0)
     try:
-        group = scratch.createNode(name, "grouplayer")
-        scratch.rootNode().addChildNode(group, None)
-        above = None
-        for node in make_nodes(scratch, layers):
-            group.addChildNode(node, above)
-            above = node
-        return group.duplicate()
+        yield made
     finally:
-        scratch.setModified(False)
-        scratch.close()
+        made.setModified(False)
+        made.close()
+
+
+def _paces(document: Any, layers: Sequence[ResultLayer], items: Arranged) -> dict[int, list[int]]:
+    """By the first number of each animation the frames at which its pictures begin."""
+    found = {}
+    for item in items:
+        for one in item.items if isinstance(item, Group) else [item]:
+            if isinstance(one, Animation):
+                durations_ms = [layers[number].duration_ms or 0.0 for number in one.numbers]
+                found[one.numbers[0]] = animations.settle(document, durations_ms)
+    return found
+
+
+def _add(
+    scratch: Any,
+    parent: Any,
+    above: Any,
+    layers: Sequence[ResultLayer],
+    item: Still | Animation | Group,
+    paces: Mapping[int, Sequence[int]],
+) -> Any:
+    """Put a layer, animation or group into the scratch document; returns the node."""
+    if isinstance(item, Group):
+        node = scratch.createNode(item.name, "grouplayer")
+        parent.addChildNode(node, above)
+        node.setVisible(False)  # Krita need not compose it while it is filled
+        inside = None
+        for one in item.items:
+            inside = _add(scratch, node, inside, layers, one, paces)
+        node.setVisible(True)
+    elif isinstance(item, Animation):
+        pictures = [layers[number] for number in item.numbers]
+        node = _animated_or_group(scratch, pictures, paces[item.numbers[0]])
+        parent.addChildNode(node, above)
+    else:
+        node = _paint_layer(scratch, layers[item.number])
+        parent.addChildNode(node, above)
+        if item.edge is not None:
+            _add_edge(scratch, node, layers[item.edge])
+    return node
+
+
+def _animated_or_group(scratch: Any, pictures: Sequence[ResultLayer], times: Sequence[int]) -> Any:
+    """One animated layer; in a Krita that cannot make it a group of the pictures."""
+    name = _name_of_all(pictures)
+    node = animations.animated_layer(scratch, name, pictures, times)
+    if node is None:
+        node = scratch.createNode(name, "grouplayer")
+        above = None
+        for picture in pictures:
+            layer = _paint_layer(scratch, picture)
+            layer.setName(f"{layer.name()} ({round(picture.duration_ms or 0)}ms)")
+            node.addChildNode(layer, above)
+            above = layer
+    return node
+
+
+def _name_of_all(pictures: Sequence[ResultLayer]) -> str:
+    """What they are pictures of: "Sea" of "Sea, frame 1"."""
+    name = pictures[0].name
+    return tr("%s, animated", name.rpartition(",")[0] or name)
+
+
+def _add_edge(scratch: Any, node: Any, layer: ResultLayer) -> None:
+    """Give a layer a transparency mask; where the mask says nothing the layer is hidden."""
+    edge = scratch.createTransparencyMask(layer.name or tr("Mask"))
+    node.addChildNode(edge, None)
+    place = layer.x, layer.y, layer.width, layer.height
+    edge.setPixelData(coverage_bytes(layer), *place)
+
+
+def _note_nodes(
+    nodes: dict[int, Any], found: Sequence[Any], items: Sequence[Still | Animation | Group]
+) -> None:
+    """Which node of a duplicated group is which layer of the result."""
+    for node, item in zip(found, items):
+        if isinstance(item, Group):
+            _note_nodes(nodes, node.childNodes(), item.items)
+        else:
+            nodes[item.numbers[0] if isinstance(item, Animation) else item.number] = node
+
+
+def _paint_layer(document: Any, layer: ResultLayer) -> Any:
+    """A filled layer that is not yet in the document."""
+    node = document.createNode(layer.name or tr("Result"), "paintlayer")
+    fill(document, node, layer)
+    return node
 
 
 def place(document: Any, node: Any, element_id: str | None, earlier: Collection[str] = ()) -> bool:
@@ -51,7 +167,7 @@ def place(document: Any, node: Any, element_id: str | None, earlier: Collection[
 
     Args:
         document: Where to.
-        node: From `make_nodes` or `make_group`.
+        node: The root of what `make` made.
         element_id: Id of the element's layer; None or a layer that is gone means on top.
         earlier: Ids of layers that belong to this element, such as its earlier results; those
             directly above it stay below.

@@ -73,8 +73,8 @@ class Outcome:
 
     job: str
     operation: Operation
-    layers: list[str]
-    """Ids of the layers, in the result's order."""
+    layers: dict[int, str]
+    """Ids of the layers in the document, by their numbers in the result."""
     name: str
     """The first layer's."""
     result: Result

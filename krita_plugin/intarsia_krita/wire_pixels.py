@@ -69,13 +69,21 @@ def srgb_bytes(
 def from_wire(document: Any, layer: ResultLayer, space: ColorSpace) -> bytes:
     """A result layer's bytes as Krita wants them for a node of that colour space."""
     if layer.dtype not in _DEPTHS:
-        raise refuse(
-            tr("The engine sent samples of type %s.", layer.dtype), tr("Update the plug-in.")
-        )
+        raise _unknown_samples(layer)
     bounds = (layer.x, layer.y, layer.width, layer.height)
     rgba = layer.data if layer.channels == 4 else _white_with_alpha(layer)
     bgra = bytes(swap_red_and_blue(rgba, ITEM_BYTES[layer.dtype]))
     return _convert(document, bgra, bounds, ("RGBA", _DEPTHS[layer.dtype], _TARGET_PROFILE), space)
+
+
+def coverage_bytes(layer: ResultLayer) -> bytes:
+    """A one-channel result layer as Krita wants it for a mask: one byte a pixel, 255 = shows."""
+    if layer.dtype not in _DEPTHS:
+        raise _unknown_samples(layer)
+    samples = bytes(layer.data)
+    if layer.dtype == "u8":
+        return samples
+    return bytes((value + 128) // 257 for value in memoryview(samples).cast("H"))
 
 
 def _convert(
@@ -164,6 +172,10 @@ def crop(rectangle: Rectangle, size: tuple[int, int]) -> Rectangle | None:
 def refuse(what: str, remedy: str) -> InvalidRequest:
     """An error with what to do about it."""
     return InvalidRequest(what, remedy=remedy)
+
+
+def _unknown_samples(layer: ResultLayer) -> InvalidRequest:
+    return refuse(tr("The engine sent samples of type %s.", layer.dtype), tr("Update the plug-in."))
 
 
 def _no_conversion(space: ColorSpace) -> InvalidRequest:

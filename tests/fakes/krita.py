@@ -7,9 +7,12 @@ among the top nodes, a docker whose import failed is not there. With PyQt instal
 
 from __future__ import annotations
 
+import os
 import struct
 import uuid
+import zipfile
 from typing import Any
+from xml.etree import ElementTree
 
 try:
     from PyQt5.QtWidgets import QDockWidget as _Dock
@@ -86,6 +89,7 @@ class _Thumbnail:
     def cacheKey(self) -> int:
         return self._key
 
+
 class Node:
     """A layer, group or mask."""
 
@@ -101,6 +105,8 @@ class Node:
         self._inherits_alpha, self.style = False, ""
         self._thumbnail: _Thumbnail | None = None
         self.writes = 0
+        self.frames: dict[int, dict[tuple[int, int], tuple[float, ...]]] | None = None
+        """Of an animated layer the pixels of each key frame."""
 
     def copy(self, document: Document) -> Node:
         twin = Node(document, self._name, self._kind)
@@ -108,6 +114,8 @@ class Node:
         twin._visible, twin._opacity = self._visible, self._opacity
         twin._label = self._label
         twin._inherits_alpha, twin.style = self._inherits_alpha, self.style
+        if self.frames is not None:
+            twin.frames = {time: dict(pixels) for time, pixels in self.frames.items()}
         for child in self.children:
             one = child.copy(document)
             one.parent = twin
@@ -122,8 +130,24 @@ class Node:
     def name(self) -> str:
         return self._name
 
+    def setName(self, name: str) -> None:
+        self._name = name
+
     def type(self) -> str:
         return self._kind
+
+    def animated(self) -> bool:
+        return self.frames is not None
+
+    def enableAnimation(self) -> None:
+        self.frames = {}
+
+    def hasKeyframeAtTime(self, time: int) -> bool:
+        return time in (self.frames or {})
+
+    def pixelDataAtTime(self, x: int, y: int, width: int, height: int, time: int) -> bytes:
+        pixels = (self.frames or {}).get(time, {})
+        return self._bytes(lambda at: pixels.get(at, (0.0,) * 4), x, y, width, height)
 
     def uniqueId(self) -> _Id:
         return _Id(self._id)
@@ -227,12 +251,18 @@ class Node:
         return _Rect(min(xs), min(ys), max(xs) - min(xs) + 1, max(ys) - min(ys) + 1)
 
     def setPixelData(self, data: Any, x: int, y: int, width: int, height: int) -> None:
-        pixels = _decode(bytes(data), self._space[1])
+        if self._kind.endswith("mask"):
+            pixels = [(0.0, 0.0, 0.0, level / 255) for level in bytes(data)]
+        else:
+            pixels = _decode(bytes(data), self._space[1])
         if len(pixels) < width * height:
             return  # the real one writes nothing and says so on stderr only
         self.writes += 1
+        there = self.pixels
+        if self.frames is not None:
+            there = self.frames[self.document.time]
         for i in range(width * height):
-            self.pixels[(x + i % width, y + i // width)] = pixels[i]
+            there[(x + i % width, y + i // width)] = pixels[i]
 
     def pixelData(self, x: int, y: int, width: int, height: int) -> bytes:
         colors = self._bytes(lambda at: self.pixels.get(at, (0.0,) * 4), x, y, width, height)
@@ -322,6 +352,7 @@ class Document:
         self.path, self.title = "", "Unnamed"
         self.clones: list[Document] = []
         self.closed = self.modified = False
+        self.time, self.fps, self.range, self.played = 0, 24, (0, 100), (0, 100)
 
     def clone(self) -> Document:
         twin = Document(*self._size, self.space)
@@ -349,6 +380,62 @@ class Document:
 
     def createNode(self, name: str, kind: str) -> Node:
         return Node(self, name, kind)
+
+    def createTransparencyMask(self, name: str) -> Node:
+        return Node(self, name, "transparencymask")
+
+    def setBatchmode(self, quiet: bool) -> None:
+        pass
+
+    def currentTime(self) -> int:
+        return self.time
+
+    def setCurrentTime(self, time: int) -> None:
+        self.time = time
+        self.undo_steps.append(lambda: None)
+
+    def framesPerSecond(self) -> int:
+        return self.fps
+
+    def setFramesPerSecond(self, fps: int) -> None:
+        self.fps = fps
+
+    def fullClipRangeEndTime(self) -> int:
+        return self.range[1]
+
+    def setFullClipRangeStartTime(self, time: int) -> None:
+        self.range = (time, self.range[1])
+
+    def setFullClipRangeEndTime(self, time: int) -> None:
+        self.range = (self.range[0], time)
+
+    def setPlayBackRange(self, start: int, end: int) -> None:
+        self.played = (start, end)
+
+    def exportImage(self, path: str, settings: InfoObject) -> bool:
+        """As far as is looked at: which layer is animated, and what is in its files."""
+        if not Krita.writes_files:
+            return False
+        rows = "".join(
+            f'<layer name="{node._name}" filename="layer{i}"/>'
+            for i, node in enumerate(self.root.children)
+        )
+        with zipfile.ZipFile(path, "w") as file:
+            file.writestr("maindoc.xml", f"<DOC>{self._size} {self.space}{rows}</DOC>")
+            for i, node in enumerate(self.root.children):
+                file.writestr(f"X/layers/layer{i}", "DATA 0")
+                file.writestr(f"X/layers/layer{i}.defaultpixel", bytes(4))
+                if node.frames is not None:
+                    file.writestr(
+                        f"X/layers/layer{i}.keyframes.xml", "<?xml?>\n<keyframes a='b'/>\n"
+                    )
+        Krita.files[path] = self.copy()
+        return True
+
+    def copy(self) -> Document:
+        twin = Document(*self._size, self.space)
+        twin.root = self.root.copy(twin)
+        return twin
 
     def rootNode(self) -> Node:
         return self.root
@@ -401,13 +488,7 @@ class Document:
     def setModified(self, modified: bool) -> None:
         self.modified = modified
 
-    def currentTime(self) -> int:
-        return 0
-
     def setBackgroundColor(self, color: Any) -> None:
-        pass
-
-    def setCurrentTime(self, time: int) -> None:
         pass
 
     def annotationTypes(self) -> list[str]:
@@ -466,8 +547,17 @@ class DockWidgetFactory:
         self.name, self.side, self.panel = name, side, panel
 
 
+class InfoObject:
+    """Settings of an export."""
+
+
 class Krita:
     """The program."""
+
+    writes_files = True
+    """Whether documents can be written, as everywhere."""
+    files: dict[str, Document] = {}
+    """What was written, by path."""
 
     open_documents: list[Document] = []
     active: Document | None = None
@@ -495,6 +585,22 @@ class Krita:
     ) -> Document:
         made = Document(width, height, (model, depth, profile))
         made.title = name
+        Krita.scratch.append(made)
+        return made
+
+    def openDocument(self, path: str) -> Document | None:
+        """A file that was written with key frames added to its animated layer."""
+        folder = os.path.dirname(path)
+        made = next(d for p, d in Krita.files.items() if os.path.dirname(p) == folder)
+        with zipfile.ZipFile(path) as file:
+            (table,) = [n for n in file.namelist() if n.endswith(".keyframes.xml")]
+            rows = list(
+                ElementTree.fromstring(file.read(table).split(b"\n", 1)[1]).iter("keyframe")
+            )
+            for row in rows:
+                assert file.read(os.path.dirname(table) + "/" + row.attrib["frame"]) == b"DATA 0"
+        (node,) = [n for n in made.root.children if n.frames is not None]
+        node.frames = {int(row.attrib["time"]): {} for row in rows}
         Krita.scratch.append(made)
         return made
 

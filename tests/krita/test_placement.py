@@ -19,7 +19,7 @@ def insert(
     element: str | None,
     earlier: Collection[str] = (),
 ) -> tuple[krita.Node, bool]:
-    (node,) = placement.make_nodes(made, [layer])
+    node = placement.make(made, [layer], "Result").root
     return node, placement.place(made, node, element, earlier)
 
 
@@ -88,7 +88,7 @@ def test_a_result_lies_above_the_areas_that_lie_on_its_picture() -> None:
 def test_several_layers_arrive_in_a_group_the_first_lowest_with_one_undo() -> None:
     made = two_layers(("RGBA", "U16", krita.LINEAR))
     layers = [ResultLayer(name, 1, 1, 4, bytes([255] * 4)) for name in ("One", "Two", "Three")]
-    group = placement.make_group(made, layers, "Generate")
+    group = placement.make(made, layers, "Generate").root
     assert [n.name() for n in group.childNodes()] == ["One", "Two", "Three"]
     assert [d.closed for d in krita.Krita.scratch[-1:]] == [True]
     assert placement.place(made, group, None) is False
@@ -97,3 +97,40 @@ def test_several_layers_arrive_in_a_group_the_first_lowest_with_one_undo() -> No
     assert len(made.undo_steps) == 1
     made.undo()
     assert [n.name() for n in made.topLevelNodes()] == ["Paper", "Thing"]
+
+
+MASKED = (
+    ResultLayer("Map", 1, 1, 4, bytes([9, 9, 9, 255])),
+    ResultLayer("Leaf", 2, 1, 4, bytes([10, 20, 30, 255] * 2), x=3, y=2, group="Mosaic"),
+    ResultLayer("Leaf weights", 2, 1, 1, bytes([0, 200]), x=3, y=2, mask_of=1),
+    ResultLayer("Shell", 1, 1, 4, bytes([1, 2, 3, 255]), x=4, y=2, group="Mosaic"),
+)
+
+
+def test_masks_are_editable_and_their_layers_in_one_group_with_one_undo() -> None:
+    made = two_layers()
+    arrives = placement.make(made, MASKED, "Mosaic of Paper")
+    placement.place(made, arrives.root, None)
+    assert arrives.root.name() == "Mosaic of Paper" and len(made.undo_steps) == 1
+    low, group = arrives.root.childNodes()
+    assert (low.name(), group.name(), group.type()) == ("Map", "Mosaic", "grouplayer")
+    leaf, shell = group.childNodes()
+    (edge,) = leaf.childNodes()
+    assert (edge.type(), edge.name()) == ("transparencymask", "Leaf weights")
+    assert edge.pixelData(2, 2, 4, 1) == bytes([0, 0, 200, 0])
+    assert leaf.pixelData(3, 2, 2, 1) == bytes([30, 20, 10, 255] * 2)
+    assert leaf.projectionPixelData(3, 2, 2, 1)[3::4] == bytes([0, 200])
+    assert arrives.nodes == {0: low, 1: leaf, 3: shell} and group.visible()
+
+
+def test_a_group_that_is_all_of_a_result_is_not_put_into_another() -> None:
+    made = two_layers()
+    root = placement.make(made, MASKED[1:2], "Mosaic").root
+    assert (root.name(), [n.name() for n in root.childNodes()]) == ("Mosaic", ["Leaf"])
+
+
+def test_a_mask_of_16_bits_has_the_nearest_of_8() -> None:
+    layer = ResultLayer("L", 3, 1, 4, bytes(12))
+    deep = ResultLayer("M", 3, 1, 1, struct.pack("<3H", 65535, 128, 129), "u16", mask_of=0)
+    root = placement.make(two_layers(), [layer, deep], "x").root
+    assert root.childNodes()[0].pixelData(0, 0, 3, 1) == bytes([255, 0, 1])

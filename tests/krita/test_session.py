@@ -153,7 +153,7 @@ def test_the_device_is_known_from_a_result_where_the_engine_did_not_say_it() -> 
 
 def test_the_time_a_result_took_is_the_total_not_the_sum_with_it() -> None:
     seconds = {"train": 100.0, "total": 120.0}
-    outcome = Outcome("j", BLEND, [], "Blended", Result((), {}, seconds=seconds))
+    outcome = Outcome("j", BLEND, {}, "Blended", Result((), {}, seconds=seconds))
     assert outcome.line() == "“Blended”, made in 2 min"
 
 
@@ -173,7 +173,7 @@ def test_a_job_that_reads_no_layer_is_called_by_its_document_and_operation() -> 
 
 def test_fit_and_notes_are_said_with_a_result() -> None:
     result = Result((), {}, metrics={"fit": 0.834, "loss": 2.0}, notes=("Made smaller.",))
-    outcome = Outcome("j", BLEND, [], "Blended", result)
+    outcome = Outcome("j", BLEND, {}, "Blended", result)
     assert outcome.remarks() == ["Fit: 83 %", "Made smaller."]
     outcome.by_hand = True
     assert "changed by hand" in outcome.remarks()[1]
@@ -193,8 +193,8 @@ def test_the_setting_that_frames_differ_in_is_amount_or_the_one_that_needs_no_ru
 
 def test_of_closed_documents_nothing_is_kept_but_their_jobs() -> None:
     session, work = begun()
-    session.outcomes["old"] = [Outcome("j0", BLEND, [], "Blended", Result((), {}))]
-    session.outcomes["doc"] = [Outcome("j0", BLEND, [], "Blended", Result((), {}))]
+    session.outcomes["old"] = [Outcome("j0", BLEND, {}, "Blended", Result((), {}))]
+    session.outcomes["doc"] = [Outcome("j0", BLEND, {}, "Blended", Result((), {}))]
     session.problems["old"] = session.problems[""] = Problem("Something.")
     session.forget_closed(["doc"])
     assert set(session.outcomes) == {"doc"} and set(session.problems) == {""}

@@ -2,17 +2,22 @@
 
 Trains a model per picture, or reads those that were trained before:
 
-    python benchmarks/single_image_quality.py PICTURE... --quality draft --out models
+    python benchmarks/single_image_quality.py --quality draft --out models --montage samples.png
+    python benchmarks/single_image_quality.py PICTURE... --quality normal --device cuda
     python benchmarks/single_image_quality.py --models models --samples 100
 
-With ``--peer FOLDER`` the samples of another system are measured beside ours: one folder per
-picture, named like it, with pictures in it. SIFID is given where the Inception network's file is
-(see `measures.InceptionFeatures`); the distance of patches always.
+Without pictures it takes six of the demo's. With ``--out`` a run that was interrupted goes on where
+it was. With ``--peer FOLDER`` the samples of another system are measured beside ours: one folder
+per picture, named like it, with pictures in it. SIFID is given where the Inception network's file
+is (see `measures.InceptionFeatures`); the distance of patches always.
 """
 
 import argparse
 import json
+import resource
 import statistics
+import time
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +26,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from intarsia_daemon.documents.reading import read_document
+from intarsia_models.gan_training.reports import write_picture
 from intarsia_models.single_image.arithmetic import faster_arithmetic
 from intarsia_models.single_image.measures import (
     Features,
@@ -32,23 +39,44 @@ from intarsia_models.single_image.measures import (
 )
 from intarsia_models.single_image.model import TrainedModel
 from intarsia_models.single_image.sampling import variations
-from intarsia_models.single_image.settings import quality_settings
+from intarsia_models.single_image.settings import TaskSettings, quality_settings
 from intarsia_models.single_image.training import train
+
+DEMO = {
+    "apples": ("apples.ora", "Apples"),
+    "coffee": ("coffee_lemon.ora", "Coffee"),
+    "oranges": ("apples.ora", "Oranges"),
+    "portrait": ("portrait_cap.ora", "Portrait"),
+    "shipwreck": ("shipwreck.ora", "Shipwreck"),
+    "starry night": ("starry_night_lemur.ora", "Starry Night"),
+}
+"""Document and layer of each of the demo's pictures that is measured."""
+SHOWN = 5
+"""Samples in a row of the montage, after the picture and what the model rebuilds."""
+ROW = 120
+"""Pixels a row of the montage is high."""
+COST = "cost.json"
+"""Beside a model: what its training took."""
 
 
 def main() -> None:
     """Measure, and print a table or JSON."""
     options = _options()
+    if options.threads:
+        torch.set_num_threads(options.threads)
     features: list[Features] = [PatchFeatures()]
     if has_inception():
         features += [InceptionFeatures(64), InceptionFeatures(192)]
-    rows = []
-    for name, model in _models(options):
+    rows, shown = [], []
+    for name, model, cost in _models(options):
         samples = variations(model, options.samples, seed=1)
-        rows.append(_row(name, "ours", model.real, samples, features, model.training_seconds))
+        rows.append({**_row(name, "ours", model.real, samples, features), **cost})
+        shown.append(_shown(model, samples))
         if options.peer is not None:
             theirs = _peer_samples(options.peer / name, model.real)
-            rows.append(_row(name, "peer", model.real, theirs, features, None))
+            rows.append(_row(name, "peer", model.real, theirs, features))
+    if options.montage is not None:
+        write_picture(options.montage, _stacked(shown))
     report = {"samples": options.samples, "quality": options.quality, "rows": rows}
     print(json.dumps(report, indent=1) if options.json else _table(rows))
 
@@ -60,29 +88,81 @@ def _options() -> argparse.Namespace:
     parser.add_argument("pictures", type=Path, nargs="*")
     parser.add_argument("--models", type=Path, help="folder of models that were trained before")
     parser.add_argument("--out", type=Path, help="folder to keep the trained models in")
+    parser.add_argument("--montage", type=Path, help="picture to write: a row of samples for each")
     parser.add_argument("--quality", default="draft", choices=("draft", "normal", "fine"))
     parser.add_argument("--task", default="generation", choices=("generation", "retarget"))
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting other than the quality's, for example iterations=900",
+    )
     parser.add_argument("--single", action="store_true", help="train in single precision")
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 = torch's default")
     parser.add_argument("--peer", type=Path, help="folder of another system's samples")
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
 
-def _models(options: argparse.Namespace) -> list[tuple[str, TrainedModel]]:
+def _models(options: argparse.Namespace) -> list[tuple[str, TrainedModel, dict[str, Any]]]:
     if options.models is not None:
         folders = sorted(path for path in options.models.iterdir() if path.is_dir())
-        return [(path.name, TrainedModel.load(path, device=options.device)) for path in folders]
-    found = []
-    for file in options.pictures:
-        picture = _read(file)
-        settings = quality_settings(options.task, options.quality, size=_size(picture))
-        arithmetic = None if options.single else faster_arithmetic(options.device)
-        model = train(picture, settings, device=options.device, arithmetic=arithmetic)
-        if options.out is not None:
-            model.save(options.out / file.stem)
-        found.append((file.stem, model))
+        return [(path.name, *_stored(path, options.device)) for path in folders]
+    chosen = {file.stem: _read(file) for file in options.pictures} or _of_the_demo()
+    return [(name, *_trained(name, picture, options)) for name, picture in chosen.items()]
+
+
+def _trained(
+    name: str, picture: Tensor, options: argparse.Namespace
+) -> tuple[TrainedModel, dict[str, Any]]:
+    folder = None if options.out is None else options.out / name
+    if folder is not None and (folder / COST).is_file():
+        return _stored(folder, options.device)
+    settings = _settings(options, picture)
+    arithmetic = None if options.single else faster_arithmetic(options.device)
+    cuda = options.device.startswith("cuda")
+    if cuda:
+        torch.cuda.reset_peak_memory_stats()
+    processor = time.process_time()
+    model = train(picture, settings, device=options.device, arithmetic=arithmetic)
+    cost = {"seconds": model.training_seconds, "processor_s": time.process_time() - processor}
+    if cuda:
+        cost["peak_mib"] = torch.cuda.max_memory_allocated() / 2**20
+    else:  # of the process since its start, in KiB
+        cost["peak_mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    if folder is not None:
+        model.save(folder)
+        (folder / COST).write_text(json.dumps(cost), encoding="utf-8")
+    return model, cost
+
+
+def _stored(folder: Path, device: str) -> tuple[TrainedModel, dict[str, Any]]:
+    model, file = TrainedModel.load(folder, device=device), folder / COST
+    cost = {"seconds": model.training_seconds}
+    return model, json.loads(file.read_text("utf-8")) if file.is_file() else cost
+
+
+def _settings(options: argparse.Namespace, picture: Tensor) -> TaskSettings:
+    settings = quality_settings(options.task, options.quality)
+    changes = {
+        name: json.loads(value) for name, _, value in (s.partition("=") for s in options.set)
+    }
+    changed = TaskSettings.from_card({**settings.to_card(), **changes})
+    return changed.fitted_to(picture.shape[-2], picture.shape[-1])
+
+
+def _of_the_demo() -> dict[str, Tensor]:
+    folder = resources.files("intarsia_daemon.demo") / "pictures"
+    found = {}
+    for name, (file, layer) in DEMO.items():
+        with resources.as_file(folder / file) as path:
+            array = read_document(path).find(layer).array
+        assert array is not None
+        colours = torch.from_numpy(np.ascontiguousarray(array[..., :3]))
+        found[name] = colours.permute(2, 0, 1)[None] / 127.5 - 1
     return found
 
 
@@ -92,7 +172,6 @@ def _row(
     real: Tensor,
     samples: Tensor,
     features: list[Features],
-    seconds: float | None,
 ) -> dict[str, Any]:
     distances = {
         kind.name: statistics.mean(
@@ -106,7 +185,6 @@ def _row(
         "size": list(real.shape[-2:]),
         "diversity": diversity(samples, real),
         "distances": distances,
-        "seconds": seconds,
     }
 
 
@@ -125,21 +203,44 @@ def _read(file: Path, size: tuple[int, int] | None = None) -> Tensor:
     return torch.from_numpy(np.array(picture)).permute(2, 0, 1)[None] / 127.5 - 1
 
 
-def _size(picture: Tensor) -> tuple[int, int]:
-    return picture.shape[-2], picture.shape[-1]
+def _shown(model: TrainedModel, samples: Tensor) -> Tensor:
+    """(3, ROW, w): the picture, what the model rebuilds of it, and samples."""
+    parts = torch.cat([model.real, model.reconstruct(), samples[:SHOWN]]).float().cpu()
+    height, width = parts.shape[-2:]
+    size = (ROW, round(width * ROW / height))
+    parts = torch.nn.functional.interpolate(parts, size, mode="bicubic", antialias=True)
+    return (
+        torch.nn.functional.pad(parts, (2, 2, 2, 2), value=1.0)
+        .clamp(-1, 1)
+        .permute(1, 2, 0, 3)
+        .flatten(2)
+    )
+
+
+def _stacked(rows: list[Tensor]) -> Tensor:
+    """(1, 3, H, W): the rows below each other, on white."""
+    width = max(row.shape[-1] for row in rows)
+    padded = [torch.nn.functional.pad(r, (0, width - r.shape[-1]), value=1.0) for r in rows]
+    return torch.cat(padded, dim=1)[None]
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
     kinds = list(rows[0]["distances"]) if rows else []
-    head = ["picture", "whose", "size", "diversity", *kinds, "training"]
+    head = ["picture", "whose", "size", "diversity", *kinds, "training", "memory"]
     lines = [" | ".join(head), "|".join(["---"] * len(head))]
     for row in rows:
-        seconds = "" if row["seconds"] is None else f"{row['seconds']:.0f} s"
         distances = [f"{row['distances'][kind]:.3f}" for kind in kinds]
         size = f"{row['size'][1]} x {row['size'][0]}"
-        cells = [row["picture"], row["whose"], size, f"{row['diversity']:.2f}", *distances, seconds]
+        cells = [row["picture"], row["whose"], size, f"{row['diversity']:.2f}", *distances]
+        cells += [_seconds(row), f"{row['peak_mib']:.0f} MiB" if "peak_mib" in row else ""]
         lines.append(" | ".join(cells))
     return "\n".join(f"| {line} |" for line in lines)
+
+
+def _seconds(row: dict[str, Any]) -> str:
+    """Of the training; the processor's own time tells more where a machine is busy."""
+    wall = f"{row['seconds']:.0f} s" if "seconds" in row else ""
+    return f"{wall} ({row['processor_s']:.0f} s of processor)" if "processor_s" in row else wall
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ class Group:
     """A new group of layers."""
 
     name: str
-    items: list[Still | Animation] = field(default_factory=list)
+    items: list[Still | Animation | Group] = field(default_factory=list)
     """The lowest first."""
 
 

@@ -3,9 +3,9 @@
 A picture has thousands of pixels and each of them a tiny attention of its own; as matrix products
 they cost far more in overhead than in arithmetic. Here `LANES` pixels are computed side by side in
 the lanes of the processor's vectors, whatever the number of templates and channels, and no logits
-are kept: the pass back computes them again. Compiled by numba when it is first needed (some seconds,
-then kept on disk). Where numba cannot be imported, `usable` says no and callers take PyTorch's
-operations.
+are kept: the pass back computes them again. Compiled by numba when it is first needed (some
+seconds, then kept on disk). Where numba cannot be imported, `usable` says no and callers take
+PyTorch's operations.
 
 Source: Vaswani et al. 2017, arXiv:1706.03762, eq. 1; recomputing as in Dao et al. 2022,
 arXiv:2205.14135.

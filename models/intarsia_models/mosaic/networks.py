@@ -3,7 +3,8 @@
 Source: Jetchev et al. 2019, arXiv:1910.07236, appendix I. The layout that the paper leaves open is
 that of FAMOS (arXiv:1811.09236): an encoder's level is a convolution of stride 2, its first one
 without a norm; a decoder's level enlarges by 2 (nearest) and convolves, its last one without a
-norm; activations of the same size are joined. All templates of a set go through the same convolutions.
+norm; activations of the same size are joined. All templates of a set go through the same
+convolutions.
 
 Deviations: no Tanh in the middle; the refining network may change the collage instead of painting
 anew (`MosaicSettings.refinement`).

@@ -200,6 +200,23 @@ class PictureSource:
             )
         return cls.from_arrays(pictures, names=names, scale=scale, tiling=tiling)
 
+    @classmethod
+    def from_file(
+        cls, file: str | Path, *, scale: float = 1.0, largest_side: int = 4096
+    ) -> PictureSource:
+        """From one picture; see `from_folder`.
+
+        Raises:
+            UnsuitablePicture: It cannot be read.
+        """
+        path = Path(file)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise UnsuitablePicture(f"{path} cannot be read ({error}).", "Name a file.") from error
+        picture = _read(path.parent, path.name, data, largest_side)
+        return cls.from_arrays([picture], names=[path.name], scale=scale)
+
     def __len__(self) -> int:
         return len(self.pictures)
 

@@ -67,6 +67,8 @@ class TrainedMosaic:
     templates: int
     """How many pictures."""
     contents: int
+    pictures_sha256: str
+    """Of all of them, and of how they were used."""
 
     def card(self) -> dict[str, Any]:
         """What a model card says about this training; plain JSON values."""
@@ -76,6 +78,7 @@ class TrainedMosaic:
             "losses": self.history[-1][1] if self.history else {},
             "templates": self.templates,
             "contents": self.contents,
+            "pictures_sha256": self.pictures_sha256,
         }
 
 
@@ -135,6 +138,7 @@ def train_mosaic(
         loop.seconds,
         sum(len(source) for source in sources),
         0 if contents is None else len(contents),
+        loop.fingerprint,
     )
     trained.model.origin.update(trained.card())
     return trained
@@ -201,12 +205,13 @@ class MosaicLoop(TrainingLoop):
         self._shown = self._drawn(SHOWN, self._most, torch.Generator().manual_seed(0))
 
     def identity(self) -> dict[str, Any]:
-        """Pictures, settings, seed and kind of device."""
+        """Pictures, settings, seed and kind of device; the weights of the losses may change."""
+        training = schedule_free(self.training.to_card())
         return {
             "kind": self.kind,
             "pictures": self.fingerprint,
             "settings": self.settings.to_card(),
-            "training": schedule_free(self.training.to_card()),
+            "training": {k: v for k, v in training.items() if not k.endswith("_weight")},
             "seed": self.seed,
             "device": self.devices.device.type,
             "processes": self.devices.count,

@@ -29,7 +29,8 @@ class MosaicTraining:
     templates_least: int = 2
     templates_most: int = 12
     """K is drawn anew for every iteration, all numbers from least to most equally likely."""
-    iterations: int = 10_000
+    iterations: int = 4_000
+    """The paper names none; its guided training took a quarter of an hour on three V100."""
     generator_rate: float = 2e-4
     critic_rate: float = 2e-4
     beta1: float = 0.5
@@ -164,7 +165,6 @@ def mosaic_training(
             batch=6,
             templates_least=4,
             templates_most=16,
-            iterations=4_000,
             generator_rate=5e-4,
             critic_width=64,
             critic_depth=5,

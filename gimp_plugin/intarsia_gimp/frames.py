@@ -63,16 +63,20 @@ def only(result: Result, picked: Sequence[bool]) -> Result:
 
     Args:
         result: All of it.
-        picked: For each layer whether it stays.
+        picked: For each layer whether it stays; a mask stays only where its layer does.
     """
     kept = [index for index, stays in enumerate(picked) if stays]
-    places = {index: place for place, index in enumerate(kept)}
+    places: dict[int | None, int] = {index: place for place, index in enumerate(kept)}
     frames = tuple(
         dataclasses.replace(frame, frame_of=places[frame.frame_of])
         for frame in result.frames
         if frame.frame_of in places
     )
-    return dataclasses.replace(result, layers=tuple(result.layers[i] for i in kept), frames=frames)
+    layers = tuple(
+        dataclasses.replace(result.layers[i], mask_of=places.get(result.layers[i].mask_of))
+        for i in kept
+    )
+    return dataclasses.replace(result, layers=layers, frames=frames)
 
 
 def _fits(frame: ResultLayer, layer: ResultLayer) -> bool:

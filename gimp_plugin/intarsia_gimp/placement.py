@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Iterator, Mapping, Sequence
 
-from gi.repository import Gegl, Gimp
+from gi.repository import Gimp
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import ITEM_BYTES, Result, ResultLayer
+from intarsia_gimp import inserting
 from intarsia_gimp.canvas import RECIPE, Sources, recipe_of
-from intarsia_gimp.reading import COLOUR_FORMATS, COVERAGE_FORMATS
 from intarsia_gimp.texts import tr
 from intarsia_gimp.tree import rows
 
@@ -81,8 +81,8 @@ def insert(place: Place, result: Result) -> Placed:
     Args:
         place: Where they belong. When that layer is gone they go on top of the image, when the
             image is gone into a new image; the text says which.
-        result: Layers in stacking order, lowest first. A one-channel layer becomes the mask of the
-            layer before it, or a channel if there is none.
+        result: Layers in stacking order, lowest first, as `intarsia_client.arrangement` reads them.
+            A one-channel layer that is no layer's mask becomes a channel.
 
     Raises:
         InvalidRequest: The result has no layer, or one whose bytes do not fit its size.
@@ -99,18 +99,24 @@ def insert(place: Place, result: Result) -> Placed:
         moved = tr("The layer “%s” is gone: the result is on top, at its place.") % place.name
     image.undo_group_start()
     try:
-        made = _insert_above(image, anchor, result.layers)
-        layers = [drawable for drawable in made if drawable.is_layer()]
-        _store_recipe(image, layers, {**result.recipe, **_source(place)})
+        made = inserting.insert_above(image, anchor, result.layers)
+        layers = [drawable for _, drawable in sorted(made.drawables.items()) if drawable.is_layer()]
+        _store_recipe(image, [*layers, *made.groups], {**result.recipe, **_source(place)})
     finally:
         image.undo_group_end()
     Gimp.displays_flush()
-    names = ", ".join(f"“{layer.get_name()}”" for layer in layers)
+    names = _names([drawable for drawable in made.tops if drawable.is_layer()])
     if anchor is not None:
         text = tr("New layer %s above “%s”.") % (names, anchor.get_name())
     else:
         text = tr("New layer %s on top.") % names
     return Placed(image, layers, moved or text, moved is not None)
+
+
+def _names(drawables: Sequence[Any]) -> str:
+    """How a sentence calls new layers; of many the first and the last."""
+    names = [f"“{drawable.get_name()}”" for drawable in drawables]
+    return ", ".join(names) if len(names) < 5 else tr("%s to %s") % (names[0], names[-1])
 
 
 class Preview:
@@ -119,12 +125,13 @@ class Preview:
     def __init__(self, place: Place, layers: Sequence[ResultLayer]) -> None:
         _check(layers)
         self._image = _valid_image(place.image)
-        self._made: list[Any] = []
+        self._made = inserting.Inserted()
         self._shown = tuple(layers)
         if self._image is None:
             return
         with _unrecorded(self._image):
-            self._made = _insert_above(self._image, _layer_of(self._image, place), layers)
+            anchor = _layer_of(self._image, place)
+            self._made = inserting.insert_above(self._image, anchor, layers)
         Gimp.displays_flush()
 
     @property
@@ -137,9 +144,9 @@ class Preview:
         if self.image is None:
             return
         with _unrecorded(self._image):
-            for drawable, shown in zip(self._made, visible):
+            for number, drawable in self._made.drawables.items():
                 if drawable.is_valid() and not drawable.is_layer_mask():
-                    drawable.set_visible(shown)
+                    drawable.set_visible(visible[number])
         Gimp.displays_flush()
 
     def fill(self, layers: Sequence[ResultLayer]) -> None:
@@ -151,9 +158,10 @@ class Preview:
         if self.image is None:
             return
         _check(layers)
-        for drawable, item, shown in zip(self._made, layers, self._shown):
-            if item is not shown and drawable.is_valid():
-                _fill(drawable, item)
+        for number, drawable in self._made.drawables.items():
+            item = layers[number]
+            if item is not self._shown[number] and drawable.is_valid():
+                inserting.fill(drawable, item)
         self._shown = tuple(layers)
         Gimp.displays_flush()
 
@@ -162,14 +170,14 @@ class Preview:
         if self.image is None:
             return
         with _unrecorded(self._image):
-            for drawable in self._made:
-                if not drawable.is_valid() or drawable.is_layer_mask():
+            for drawable in self._made.tops:
+                if not drawable.is_valid():
                     continue
                 if drawable.is_layer():
                     self._image.remove_layer(drawable)
                 else:
                     self._image.remove_channel(drawable)
-        self._made = []
+        self._made = inserting.Inserted()
         Gimp.displays_flush()
 
 
@@ -237,66 +245,6 @@ def _check(layers: Sequence[ResultLayer]) -> None:
                 % (layer.name, memoryview(layer.data).nbytes, wanted),
                 remedy=tr("Run it again."),
             )
-
-
-def _insert_above(image: Any, anchor: Any, layers: Sequence[ResultLayer]) -> list[Any]:
-    """Insert them; returns the layer, mask or channel that each one became."""
-    parent = anchor.get_parent() if anchor is not None else None
-    top, made = None, []
-    for item in layers:
-        if item.channels == 1:
-            made.append(_new_mask(top, item) if top is not None else _new_channel(image, item))
-            continue
-        layer = _new_layer(image, item)
-        below = top if top is not None else anchor
-        image.insert_layer(layer, parent, image.get_item_position(below) if below else 0)
-        top = layer
-        made.append(layer)
-    return made
-
-
-def _new_layer(image: Any, item: ResultLayer) -> Any:
-    """A layer with its pixels, not yet in the image: what is inserted filled comes back by redo."""
-    gray = image.get_base_type() == Gimp.ImageBaseType.GRAY
-    kind = Gimp.ImageType.GRAYA_IMAGE if gray else Gimp.ImageType.RGBA_IMAGE
-    layer = Gimp.Layer.new(
-        image, item.name, item.width, item.height, kind, 100.0, Gimp.LayerMode.NORMAL
-    )
-    layer.set_offsets(item.x, item.y)
-    _fill(layer, item)
-    return layer
-
-
-def _new_channel(image: Any, item: ResultLayer) -> Any:
-    channel = Gimp.Channel.new(
-        image, item.name, image.get_width(), image.get_height(), 50.0, Gegl.Color.new("red")
-    )
-    image.insert_channel(channel, None, 0)
-    _fill(channel, item)
-    return channel
-
-
-def _new_mask(layer: Any, item: ResultLayer) -> Any:
-    mask = layer.create_mask(Gimp.AddMaskType.BLACK)
-    layer.add_mask(mask)
-    _fill(mask, item)
-    return mask
-
-
-def _fill(drawable: Any, item: ResultLayer) -> None:
-    """Write a result's pixels where they belong on the canvas."""
-    x = y = 0
-    if not drawable.is_layer():
-        origin = (False, 0, 0)
-        if drawable.is_layer_mask():
-            origin = Gimp.Layer.from_mask(drawable).get_offsets()
-        x, y = item.x - origin[-2], item.y - origin[-1]
-    formats = COVERAGE_FORMATS if item.channels == 1 else COLOUR_FORMATS
-    buffer = drawable.get_buffer()
-    place = Gegl.Rectangle.new(x, y, item.width, item.height)
-    buffer.set(place, formats[item.dtype], bytes(item.data))
-    buffer.flush()
-    drawable.update(0, 0, drawable.get_width(), drawable.get_height())
 
 
 def _store_recipe(image: Any, layers: Sequence[Any], recipe: Mapping[str, Any]) -> None:

@@ -42,20 +42,21 @@ class Trial:
         self._preview.show([visible and picked for picked in self._picked])
 
     def choices(self) -> list[tuple[int, str, Any]]:
-        """Number, name and picture of each layer, where there are several to choose from."""
+        """Number, name and picture of each layer, where there are several to choose from.
+
+        What belongs together, a group or an animation, is kept or dropped as a whole.
+        """
         layers = [(i, x) for i, x in enumerate(self._result.layers) if x.channels == 4]
-        if len(layers) < 2:
+        if len(layers) < 2 or any(x.group or x.duration_ms is not None for _, x in layers):
             return []
         return [(index, layer.name, pictures.pixbuf_of(layer)) for index, layer in layers]
 
     def pick(self, index: int, wanted: bool) -> bool:
         """Choose whether a layer is kept; a mask goes with it. Returns whether any layer is."""
-        layers = self._result.layers
         self._picked[index] = wanted
-        for number in range(index + 1, len(layers)):
-            if layers[number].channels == 4:
-                break
-            self._picked[number] = wanted
+        for number, layer in enumerate(self._result.layers):
+            if layer.mask_of == index:
+                self._picked[number] = wanted
         self.show(self._visible)
         return any(self._picked)
 
@@ -70,7 +71,7 @@ class Trial:
         layers = self._result.layers
         if self.can_scrub:
             layers = layers_at(self._result, self._asked, self._amount)
-        return pictures.pixbuf_of(layers[-1])
+        return pictures.pixbuf_of([x for x in layers if x.channels == 4 or len(layers) == 1][-1])
 
     def keep(self) -> Placed:
         """Make it a result: new layers as one undo step, at the amount shown."""

@@ -12,6 +12,7 @@ from tests.gimp import pictures_for_tests as made
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import Input, Operation, Pixels
+from intarsia_client.wire import MAX_BUFFERS
 from intarsia_gimp import arguments, canvas, inputs, placement, procedures, reading, settings, tree
 
 RED, GREEN, BLUE = (255, 0, 0, 255), (0, 255, 0, 255), (0, 0, 255, 255)
@@ -149,9 +150,10 @@ def test_beside_a_picture_pieces_are_named() -> None:
 
 def test_more_layers_than_can_be_sent_are_refused_before_a_pixel_is_read() -> None:
     image, layers = _scene()
-    for number in range(40):
+    for number in range(MAX_BUFFERS):
         made.layer(image, str(number), RED, (1, 1), parent=layers["Bird"])
-    with pytest.raises(InvalidRequest, match="43 layers would be sent; at most 32") as error:
+    told = f"{MAX_BUFFERS + 3} layers would be sent; at most {MAX_BUFFERS}"
+    with pytest.raises(InvalidRequest, match=told) as error:
         canvas.find_sources(image, [layers["Bird"]], FUSE)
     assert error.value.code == "TOO_LARGE"
 

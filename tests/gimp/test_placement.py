@@ -82,10 +82,10 @@ def test_several_layers_are_stacked_lowest_first() -> None:
     assert made.names(image) == ["Frame", "Shine", "Fitted", "Lemur", "Background"]
 
 
-def test_a_one_channel_layer_becomes_the_mask_of_the_layer_before_it() -> None:
+def test_a_mask_becomes_the_mask_of_its_layer() -> None:
     _image, _, place = _scene()
     layer = made.result().layers[0]
-    coverage = ResultLayer("Edge", 1, 1, 1, b"\x80", "u8", 4, 2)
+    coverage = ResultLayer("Edge", 1, 1, 1, b"\x80", "u8", 4, 2, mask_of=0)
     placed = placement.insert(place, Result((layer, coverage), {}))
     values = placed.layers[0].get_mask().buffer.pixels[0]
     assert [round(255 * v[0]) for v in values] == [0, 128]
@@ -230,3 +230,54 @@ def test_an_unknown_job_goes_on_top_of_the_given_image_or_into_a_new_one() -> No
     assert (placed.text, placed.moved) == ("New layer “Fitted” on top.", False)
     placed = placement.insert(placement.recall("b2", None, 9, 8), made.result())
     assert (placed.image.get_width(), placed.image.get_height()) == (9, 8)
+
+
+def _masked() -> Result:
+    layer = made.result().layers[0]
+    coverage = ResultLayer("Weights", 2, 1, 1, b"\x40\x80", "u8", layer.x, layer.y, mask_of=1)
+    layers = (
+        dataclasses.replace(layer, name="Map"),
+        dataclasses.replace(layer, name="Leaf", group="Mosaic"),
+        coverage,
+        dataclasses.replace(layer, name="Shell", group="Mosaic"),
+    )
+    return Result(layers, {"operation": "mosaic"})
+
+
+def test_layers_of_a_group_go_into_one_new_group_with_their_masks_in_one_undo() -> None:
+    image, _lemur, place = _scene()
+    placed = placement.insert(place, _masked())
+    assert made.names(image) == ["Frame", "Mosaic", "Map", "Lemur", "Background"]
+    group = image.get_layers()[1]
+    assert [child.get_name() for child in group.get_children()] == ["Shell", "Leaf"]
+    leaf = group.get_children()[1]
+    assert [round(255 * v[0]) for v in leaf.get_mask().buffer.pixels[0]] == [64, 128]
+    assert leaf.composite_space == Gimp.LayerColorSpace.RGB_PERCEPTUAL
+    assert [layer.get_name() for layer in placed.layers] == ["Map", "Leaf", "Shell"]
+    assert canvas.recipe_of(group) == canvas.recipe_of(leaf)
+    assert placed.text == "New layer “Map”, “Mosaic” above “Lemur”."
+    assert len(image.steps) == 1
+    image.undo()
+    assert made.names(image) == ["Frame", "Lemur", "Background"]
+
+
+def test_a_group_that_is_only_shown_can_be_hidden_and_taken_away() -> None:
+    image, _, place = _scene()
+    shown = placement.Preview(place, _masked().layers)
+    assert "Mosaic" in made.names(image)
+    shown.show([False] * 4)
+    assert not image.get_layers()[1].get_children()[0].get_visible()
+    shown.remove()
+    assert made.names(image) == ["Frame", "Lemur", "Background"] and image.steps == []
+
+
+def test_pictures_of_an_animation_say_how_long_they_show() -> None:
+    image, _, place = _scene()
+    layer = made.result().layers[0]
+    frames = [
+        dataclasses.replace(layer, name=f"Sea, frame {n}", duration_ms=1000 / 12) for n in range(6)
+    ]
+    placed = placement.insert(place, Result(tuple(frames), {}))
+    names = [f"Sea, frame {n} (83ms) (replace)" for n in range(5, -1, -1)]
+    assert made.names(image)[1:7] == names
+    assert placed.text.startswith("New layer “Sea, frame 0 (83ms) (replace)” to “Sea, frame 5")

@@ -56,6 +56,10 @@ class LayerMode:
     NORMAL, MULTIPLY = "normal", "multiply"
 
 
+class LayerColorSpace:
+    RGB_PERCEPTUAL = "rgb-perceptual"
+
+
 class MaskApplyMode:
     APPLY, DISCARD = "apply", "discard"
 
@@ -257,6 +261,12 @@ class Layer(Drawable):
     def set_mode(self, mode: str) -> None:
         self.mode = mode
 
+    def set_blend_space(self, space: str) -> None:
+        self.blend_space = space
+
+    def set_composite_space(self, space: str) -> None:
+        self.composite_space = space
+
     def get_mask(self) -> LayerMask | None:
         return self.mask
 
@@ -294,6 +304,10 @@ class GroupLayer(Layer):
     def __init__(self, image: Image, name: str, width: int = 0, height: int = 0) -> None:
         super().__init__(image, name, width, height)
         self.children: list[Layer] = []
+
+    @classmethod
+    def new(cls, image: Image, name: str) -> GroupLayer:
+        return cls(image, name)
 
     def get_children(self) -> list[Layer]:
         return self.children

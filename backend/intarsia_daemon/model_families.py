@@ -28,6 +28,7 @@ from intarsia_daemon.generator_import import (
     store_card,
     write,
 )
+from intarsia_daemon.key_patch_import import is_public_model, read_public_model
 from intarsia_daemon.model_files import holds_files
 from intarsia_daemon.model_store import ModelStore
 from intarsia_daemon.picture_models import fingerprint, settings_hash
@@ -151,6 +152,20 @@ def _read_consingan_run(foreign: Foreign) -> Found:
     return Found(card, lambda target: model.save(target, software_version=__version__), small)
 
 
+# --- models of parts ------------------------------------------------------------------------------
+
+
+def _read_key_patches(foreign: Foreign) -> Found:
+    if foreign.companions or foreign.labels:
+        raise InvalidRequest(
+            "A model of parts has no classes and takes no further files.",
+            value=str(foreign.path),
+            remedy="Name its folder alone.",
+        )
+    model, card = read_public_model(foreign.path)
+    return Found(card, lambda target: model.save(target, software_version=__version__))
+
+
 # --- generators -----------------------------------------------------------------------------------
 
 
@@ -175,6 +190,11 @@ IMPORTERS: tuple[Importer, ...] = (
         "a run folder of the public ConSinGAN code (parameters.txt, noise_amp.pth, …)",
         _is_consingan_run,
         _read_consingan_run,
+    ),
+    Importer(
+        "the files of a public KeyPatchGan (epoch_<number>_net_net_partenc.pth, …)",
+        is_public_model,
+        _read_key_patches,
     ),
     Importer(
         "; ".join(text for family in known_families().values() for text in family.formats),

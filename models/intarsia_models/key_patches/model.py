@@ -271,7 +271,7 @@ def load_key_patches(path: str | Path, *, device: str | torch.device = "cpu") ->
         DamagedCheckpoint: Its bytes have changed.
     """
     path = Path(path)
-    if path.is_file() or (path.is_dir() and any(path.glob("epoch_*_net_*.pth"))):
+    if path.suffix == ".pth" or (path.is_dir() and any(path.glob("epoch_*_net_*.pth"))):
         from intarsia_models.key_patches.public_files import read_public_model
 
         return read_public_model(path).to(device)

@@ -45,6 +45,16 @@ if [ -n "$pictures" ]; then
 else
   echo "no pictures were given: the default pack is not trained"
 fi
+# Models of parts at 64, 128 and 256 px on PARTS_PICTURES (things with parts of their own, such as clothes laid flat;
+# a folder or zip with labels.csv whose split "val" is measured): land the best as packs/patches<side>.
+if [ -n "${PARTS_PICTURES:-}" ]; then
+  for side in 64 128 256; do
+    step "train_patches_$side" "$python" -m intarsia_models.key_patches pack "$PARTS_PICTURES" --out "$out/patches_$side" \
+      --pack "$out/patches$side" --title "${PARTS_TITLE:-Wholes from parts}, $side px" --licence "${PARTS_LICENCE:-}" \
+      --classes "${PARTS_CLASSES:-}" --resolution "$side" --accelerator cuda --devices "${DEVICES:-1}" --quality normal \
+      --set width=32 --set critic_width=32 --set embedding=128 --set candidates=6 --set variable_parts=true
+  done
+fi
 # 1. Tests that need a device: agreement with the CPU, resume, memory.
 step tests "$python" -m pytest -q -m gpu tests/models tests/daemon
 # 2. The training step beside the plain one, at three sizes.

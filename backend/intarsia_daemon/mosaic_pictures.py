@@ -1,0 +1,275 @@
+"""From a guide and templates to the layers of a mosaic."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from intarsia_daemon.context import Context
+from intarsia_daemon.mosaic_parameters import Wishes
+from intarsia_daemon.mosaic_places import LEAST_SIDE, Place
+from intarsia_daemon.pixels import FULL, Layer, dtype_name, layer_from_tensors
+from intarsia_daemon.training_pace import Pace
+from intarsia_models.mosaic.adjustment import Adjustment, balanced
+from intarsia_models.mosaic.cost import composing_operations
+from intarsia_models.mosaic.model import MosaicModel
+from intarsia_models.mosaic.rendering import Rendering, RenderStatistics, render
+from intarsia_models.mosaic.settings import MosaicSettings
+from intarsia_models.mosaic.templates import PictureSource, TemplateCanvas, stacked
+from intarsia_models.mosaic.training import MEMORY_SEED
+from intarsia_models.mosaic.weight_layers import colour_map, weight_layers
+
+RENDERING = "Composing the mosaic"
+STEPS = 1000
+"""Progress steps of a whole mosaic."""
+BALANCED_SIDE = 192
+"""Of the reduced mosaic on which the templates' shares are balanced."""
+MAP_NAME = "Template map"
+SPEED = "mosaic"
+"""Under which the machine learns how fast it composes."""
+OPERATIONS_A_SECOND = 2e10
+LONG_S, LEAST_LEARNT_S = 30.0, 5.0
+"""Seconds from which a mosaic is composed like a training, beside which edits go on; and from which
+the machine's speed is learnt."""
+
+
+def canvases_of(
+    templates: PictureSource, count: int, style: str, seed: int
+) -> list[TemplateCanvas]:
+    """The templates of one mosaic; a fixed memory always has the same."""
+    if style == "fixed_memory":
+        return templates.canvases(count, MEMORY_SEED)
+    return templates.canvases(count, seed, flips=True)
+
+
+def balanced_adjustment(
+    model: MosaicModel,
+    content: Tensor | None,
+    canvases: Sequence[TemplateCanvas],
+    size: tuple[int, int],
+    adjustment: Adjustment,
+    amount: float,
+) -> Adjustment:
+    """The adjustment with a bias that evens out how much of each template is used.
+
+    Args:
+        model: With weights of templates.
+        content: As for `render`.
+        canvases: As for `render`.
+        size: As for `render`.
+        adjustment: Without a bias.
+        amount: In [0, 1], as `intarsia_models.mosaic.adjustment.balanced` has it.
+    """
+    if amount <= 0 or model.settings.style != "magic":
+        return adjustment
+    scale = min(1.0, BALANCED_SIDE / max(size))
+    height, width = (max(LEAST_SIDE, round(side * scale)) for side in size)
+    small = None
+    if content is not None:
+        small = interpolate(content, (height, width), mode="area").to(model.device)
+    templates = stacked(canvases, 0, 0, height, width).to(model.device)
+    weights = model.weights(small, templates).weights
+    return balanced(adjustment, weights.clamp_min(1e-8).log(), templates, small, amount)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What all mosaics of one run have in common."""
+
+    canvases: list[TemplateCanvas]
+    adjustment: Adjustment
+    seconds: float
+    """Expected for one mosaic."""
+    plain_s: float
+    """The same on a machine of speed 1."""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_long(self) -> bool:
+        """Whether what was done is kept for a run that is stopped."""
+        return self.seconds > LONG_S
+
+
+def planned(
+    context: Context,
+    model: MosaicModel,
+    place: Place,
+    templates: PictureSource,
+    wishes: Wishes,
+    *,
+    mosaics: int = 1,
+) -> Plan:
+    """Choose the templates and what has to be adjusted.
+
+    Args:
+        context: The running operation's.
+        model: Guided exactly if the place has a content.
+        place: Of the first mosaic.
+        templates: What it is made of.
+        wishes: How it is wished; what the model learnt otherwise is adjusted.
+        mosaics: How many are made.
+
+    Raises:
+        TrainingRequired: It takes long, and this is the edit lane.
+    """
+    settings = model.settings
+    count = settings.slots or wishes.count
+    notes = []
+    if count != wishes.count:
+        notes.append(f"This model has a memory of {count} templates; that many are used.")
+    plain = composing_work(settings, place.size, count)
+    seconds = plain / context.machine.factor(SPEED)
+    if seconds * mosaics > LONG_S:
+        context.require_training(seconds * mosaics)
+    canvases = canvases_of(templates, count, settings.style, context.seed)
+    adjustment, evenness = wishes.adjustment(model.origin.get("training") or {})
+    with context.phase("prepare"):
+        adjustment = balanced_adjustment(
+            model, place.content, canvases, place.size, adjustment, evenness
+        )
+    return Plan(canvases, adjustment, seconds, plain, notes)
+
+
+def composing_work(settings: MosaicSettings, size: tuple[int, int], count: int) -> float:
+    """Seconds that a mosaic takes on a machine of speed 1."""
+    return composing_operations(settings, *size, count) / OPERATIONS_A_SECOND
+
+
+def composing_seconds(
+    context: Context, settings: MosaicSettings, size: tuple[int, int], count: int
+) -> float:
+    """Seconds that a mosaic takes on this machine."""
+    return composing_work(settings, size, count) / context.machine.factor(SPEED)
+
+
+def rendered(
+    context: Context,
+    model: MosaicModel,
+    place: Place,
+    plan: Plan,
+    *,
+    refine: bool,
+    keep_weights: bool,
+    statistics: RenderStatistics | None = None,
+    stage: str = RENDERING,
+    shares: tuple[float, float] = (0.0, 1.0),
+) -> Rendering:
+    """The mosaic at full size, tile by tile.
+
+    Args:
+        context: The running operation's; gets the progress.
+        model: As for `planned`.
+        place: Where.
+        plan: Of `planned`.
+        refine: Whether the picture is refined.
+        keep_weights: Whether the weights are wanted afterwards.
+        statistics: Of the first frame of an animation.
+        stage: What the artist reads.
+        shares: Of all the work, at the beginning and at the end.
+    """
+    low, high = shares
+    whole = plan.seconds / (high - low)
+
+    def follow(done: float, _: Any) -> None:
+        share = low + (high - low) * done
+        left = pace.seconds_left(share)
+        context.progress(stage, round(STEPS * share), STEPS, seconds_left=left)
+
+    pace = Pace(context, whole)
+    context.progress(stage, round(STEPS * low), STEPS, seconds_left=pace.seconds_left(low))
+    folder = context.folder / "mosaic" if plan.is_long else None
+    began = context.clock()
+    with context.phase("compose"):
+        made = render(
+            model,
+            place.content,
+            plan.canvases,
+            place.size,
+            refine=refine,
+            adjustment=plan.adjustment if plan.adjustment.changes else None,
+            seed=context.seed,
+            keep_weights=keep_weights,
+            statistics=statistics,
+            folder=folder,
+            tick=context.tick,
+            on_progress=follow,
+        )
+    if statistics is None and plan.plain_s >= LEAST_LEARNT_S:
+        context.machine.learn(SPEED, plan.plain_s, context.clock() - began)
+    return made
+
+
+def picture_layer(name: str, colours: np.ndarray, place: Place) -> Layer:
+    """A mosaic as one layer.
+
+    Args:
+        name: For the artist.
+        colours: (3, H, W) in [-1, 1].
+        place: Where; its coverage becomes the alpha.
+    """
+    made = torch.from_numpy(np.asarray(colours, np.float32))[None]
+    alpha = torch.from_numpy(place.coverage)[None, None]
+    return layer_from_tensors(name, made, alpha, like=place.frame)
+
+
+def template_layers(
+    group: str,
+    rendering: Rendering,
+    plan: Plan,
+    place: Place,
+    tick: Callable[[], None],
+    *,
+    first: int = 0,
+) -> list[Layer]:
+    """A group of one layer per template, each with its weights as a mask.
+
+    Composited from the lowest up they give the collage. Templates that are used nowhere are left
+    out, the others cut to where they are used.
+
+    Args:
+        group: The group's name.
+        rendering: With weights.
+        plan: With its templates.
+        place: Where.
+        tick: May raise to stop.
+        first: How many other layers of the result come before them.
+    """
+    assert rendering.weights is not None
+    depth = 8 if dtype_name(place.frame.array) == "u8" else 16
+    found = weight_layers(
+        rendering.weights,
+        rendering.templates,
+        coverage=place.coverage,
+        depth=depth,
+        rounds=depth == 8,
+        tick=tick,
+    )
+    layers: list[Layer] = []
+    used: dict[str, int] = {}
+    for item in found:
+        name = plan.canvases[item.index].name
+        used[name] = used.get(name, 0) + 1
+        if used[name] > 1:
+            name = f"{name} ({used[name]})"
+        x, y = place.frame.x + item.offset[0], place.frame.y + item.offset[1]
+        full = FULL[dtype_name(item.colour)]
+        array = np.concatenate(
+            [item.colour, np.full((*item.colour.shape[:2], 1), full, item.colour.dtype)], -1
+        )
+        layers.append(Layer(name, array, x, y, group=group))
+        layers.append(Layer(name, item.alpha, x, y, mask_of=first + len(layers) - 1))
+    return layers
+
+
+def map_layer(rendering: Rendering, place: Place, tick: Callable[[], None]) -> Layer:
+    """Which template is where, as a picture of random colours."""
+    assert rendering.weights is not None
+    colours = colour_map(rendering.weights, tick=tick)
+    alpha = np.rint(place.coverage * 255).astype(np.uint8)[..., None]
+    return Layer(MAP_NAME, np.concatenate([colours, alpha], -1), place.frame.x, place.frame.y)

@@ -30,7 +30,7 @@ from PIL import Image
 from small_generators import install_small_generator
 from tests.editors.gimp_session import end_group, read_frame
 from tests.support import ROOT as PROJECT
-from tests.support import running_engine
+from tests.support import engine_environment, running_engine
 
 from intarsia_client.endpoint import write_engine_file
 
@@ -111,6 +111,8 @@ class Krita:
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    engine_variables: dict[str, str] = field(default_factory=dict)
+    """What the engines that it starts are given besides."""
     shots: dict[str, Image.Image] = field(default_factory=dict)
     """Pictures of the screen, by name."""
     model: str = ""
@@ -149,6 +151,20 @@ class Krita:
         (scenes / "scenes.json").write_text(text, "utf-8")
         (self.engine_home / "launch.sh").write_text(LAUNCH.format(home=self.engine_home))
         self.offer_engine()
+
+    def add_operations(self, *modules: str) -> None:
+        """Let panel and engine know the test operations, and the engine more modules."""
+        variables = engine_environment(self.folder)
+        names = ("INTARSIA_EXTRA_CATALOG", "INTARSIA_EXTRA_OPERATIONS", "PYTHONPATH")
+        self.engine_variables = {name: variables[name] for name in names}
+        self.engine_variables["INTARSIA_EXTRA_OPERATIONS"] += "".join(f",{m}" for m in modules)
+        self.environment["INTARSIA_EXTRA_CATALOG"] = variables["INTARSIA_EXTRA_CATALOG"]
+
+    def for_engine(self) -> dict[str, str]:
+        """Environment variables for an engine with this home."""
+        environment = {**os.environ, **self.engine_variables, "OMP_NUM_THREADS": "1"}
+        environment["INTARSIA_HOME"] = str(self.engine_home)
+        return environment
 
     def offer_engine(self) -> None:
         """Tell the plug-in how to start the engine: by asking this side."""
@@ -218,7 +234,7 @@ class Krita:
     def _engines(self) -> Any:
         """Starts an engine whenever the plug-in asks for one."""
         over, wish = threading.Event(), self.engine_home / "please-start"
-        environment = dict(os.environ, INTARSIA_HOME=str(self.engine_home), OMP_NUM_THREADS="1")
+        environment = self.for_engine()
 
         def watch() -> None:
             with contextlib.ExitStack() as engines:

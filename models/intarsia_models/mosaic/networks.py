@@ -39,10 +39,9 @@ class SetOutput(NamedTuple):
     """What the first network says of a set."""
 
     logits: Tensor
-    """(B, K, H, W) float32: of the weights, before the softmax over K."""
+    """(B, K, H, W), float32 or more: of the weights, before the softmax over K."""
     theta: Tensor | None
-    """Of the warp: (B, K, 2, H, W) for a flow, (B, K, 6) for an affine one, both float32 and 0 for
-    none at all."""
+    """Of the warp: (B, K, 2, H, W) for a flow, (B, K, 6) for an affine one; 0 for none at all."""
 
 
 class PictureNorm(nn.Module):
@@ -252,11 +251,11 @@ class SetUNet(nn.Module):
         if content is not None:
             x = torch.cat([x, content[:, None].expand_as(templates)], 2)
         x = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        made = self.unet(x, count, present).float().unflatten(0, (sets, count))
-        return self.read(made, present)
+        made = at_least_float32(self.unet(x, count, present))
+        return self.read(made.unflatten(0, (sets, count)), present)
 
     def read(self, made: Tensor, present: Tensor | None = None) -> SetOutput:
-        """Logits and warps from the network's (B, K, channels, H, W) float32."""
+        """Logits and warps from the network's (B, K, channels, H, W)."""
         logits = made[:, :, 0]
         bound = self.settings.logit_bound
         if bound:
@@ -287,7 +286,7 @@ class RefinementUNet(nn.Module):
 
     def finish(self, made: Tensor, collage: Tensor) -> Tensor:
         """The result from what the U-Net made and the collage."""
-        change = torch.tanh(made.float())
+        change = torch.tanh(at_least_float32(made))
         if not self.residual:
             return change
         # towards black or white, never beyond them
@@ -323,8 +322,13 @@ class PatchCritic(nn.Module):
         self.layers = nn.Sequential(*parts)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """(B, 3, H, W) in [-1, 1] to scores (B, 1, h, w) float32: above 0 means real."""
-        return self.layers(pictures.contiguous(memory_format=torch.channels_last)).float()
+        """(B, 3, H, W) in [-1, 1] to scores (B, 1, h, w): above 0 means real."""
+        return at_least_float32(self.layers(pictures.contiguous(memory_format=torch.channels_last)))
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """Halves as float32, everything else as it is."""
+    return x.float() if x.dtype.itemsize < 4 else x
 
 
 def initialize(network: nn.Module, seed: int) -> None:

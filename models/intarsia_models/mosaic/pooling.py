@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from intarsia_models.mosaic.networks import at_least_float32
 from intarsia_models.mosaic.settings import Warp
 
 
 def normalized(logits: Tensor) -> Tensor:
-    """Weights (B, K, H, W) float32 that sum to 1 over K; those of logits -inf are 0."""
-    return logits.float().softmax(1)
+    """Weights (B, K, H, W), float32 or more, that sum to 1 over K; those of logits -inf are 0."""
+    return at_least_float32(logits).softmax(1)
 
 
 def pooled(weights: Tensor, templates: Tensor) -> Tensor:

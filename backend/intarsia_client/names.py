@@ -35,6 +35,8 @@ class ModelRef:
     ``"w_plus"``; empty: any generator. See `intarsia_client.catalog.able`."""
     default: str = ""
     """Empty: the best there is, at least one that ships with the release."""
+    empty: str = "Best there is"
+    """What lists call the empty value."""
     recompute: bool = True
     advanced: bool = False
     kind: str = field(default="model", init=False)

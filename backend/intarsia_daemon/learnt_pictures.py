@@ -6,7 +6,7 @@ scale and put where the picture is.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from intarsia_daemon.picture_trainings import PictureModel, PictureTrainings, tr
 from intarsia_daemon.pixels import Area, Layer, Picture, layer_from_tensors, picture_tensor
 from intarsia_daemon.real_pictures import coverage_on, visible_part
 from intarsia_models.single_image.pyramid import Size, full_size
+from intarsia_models.single_image.sampling import own_scale
 from intarsia_models.single_image.settings import TaskSettings, quality_settings
 
 PICTURE = Input("picture", "picture", "Picture", "The picture that is learnt.")
@@ -78,8 +79,11 @@ class Learnt:
 
     @property
     def model_size(self) -> Size:
-        """(height, width) that the model works at."""
-        return self.model.trained.sizes[-1]
+        """(height, width) that the model works at, in the picture's aspect."""
+        trained = self.model.trained
+        if self.model.elsewhere:
+            return own_scale(trained, *self.picture.array.shape[:2])
+        return trained.sizes[-1]
 
     def size_at(self, width_share: float, height_share: float) -> tuple[Size, Size]:
         """A size as a share of the picture's: at the model's scale, and at the picture's.
@@ -132,6 +136,8 @@ def learnt(
     reuse: str,
     *,
     operation: str,
+    chosen: str = "",
+    use: str = "variations",
 ) -> Learnt:
     """The model of a picture, trained if there is none.
 
@@ -141,22 +147,26 @@ def learnt(
         settings: Of `wanted_settings`.
         reuse: Of `picture_trainings.REUSE`.
         operation: Which one asks.
+        chosen: Id of a stored model to be used instead; empty: this picture's own.
+        use: What that has to be able to do, of `picture_trainings.stored_model`.
 
     Raises:
+        InvalidRequest: The chosen model does not exist, or cannot do that.
         TrainingRequired: It has to be trained, and this is the edit lane.
         ModelsError: The picture cannot be learnt.
     """
     with context.phase("prepare"):
         target = opaque_tensor(picture)
     trainings = PictureTrainings(context, picture, target, settings, operation=operation)
-    model, notes = trainings.model(reuse)
-    height, width = model.trained.sizes[-1]
+    model, notes = trainings.model(reuse, chosen, use)
+    known = Learnt(picture, model, notes)
+    height, width = known.model_size
     if max(picture.array.shape[:2]) > max(height, width):
         notes.append(
             f"The model works at {width} x {height} pixels; what it made was enlarged. "
             "A higher quality, or a smaller area, shows finer detail."
         )
-    return Learnt(picture, model, [*notes, *model.trained.notes])
+    return replace(known, notes=[*notes, *model.trained.notes])
 
 
 def wanted_settings(
@@ -177,6 +187,13 @@ def wanted_settings(
     if quality == "draft" and task in ("retarget", "animation"):
         task = "generation"
     return quality_settings(task, quality, likeness=likeness, stages=stages or None, size=size)
+
+
+def using_estimate(chosen: str) -> Estimate | None:
+    """Of a run with a model that was chosen; None where none was."""
+    if not chosen:
+        return None
+    return Estimate(seconds=3.0, trains=False, text="Uses the chosen model; nothing is learnt.")
 
 
 def training_estimate(

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from intarsia_client.schema import Choice, Option
+from intarsia_client.errors import InvalidRequest
+from intarsia_client.schema import Choice, ModelRef, Option
 from intarsia_client.version import __version__
+from intarsia_daemon.capable_models import capable_model
 from intarsia_daemon.context import Context
-from intarsia_daemon.picture_models import Known, find_model, fingerprint, settings_hash
+from intarsia_daemon.picture_models import (
+    NEARLY_THE_SAME,
+    Known,
+    find_model,
+    fingerprint,
+    likeness,
+    settings_hash,
+)
 from intarsia_daemon.pixels import Layer, Picture, layer_from_tensors, thumbnail
 from intarsia_daemon.training_pace import Pace
 from intarsia_models.checkpoints import remove_checkpoints
@@ -20,7 +29,8 @@ from intarsia_models.single_image.cost import expected_fine_tune_seconds, expect
 from intarsia_models.single_image.fine_tuning import fine_tune
 from intarsia_models.single_image.model import FAMILY, TrainedModel
 from intarsia_models.single_image.pyramid import pyramid_sizes
-from intarsia_models.single_image.settings import TaskSettings
+from intarsia_models.single_image.sampling import own_scale
+from intarsia_models.single_image.settings import LEAST_SIZE, TaskSettings
 from intarsia_models.single_image.training import TrainingProgress, image_hash, train
 
 SPEED = "single_image"
@@ -41,6 +51,30 @@ REUSE = Choice(
     default="similar",
     advanced=True,
 )
+_USES = {
+    "variations": "makes variations and animations",
+    "painting": "makes pictures of paintings",
+    "harmonization": "harmonizes",
+    "editing": "retouches",
+}
+"""What models of one picture can be used for, by the words on their cards."""
+
+
+def stored_model(use: str) -> ModelRef:
+    """The choice of a model that learnt another picture.
+
+    Args:
+        use: Of `intarsia_models.single_image.settings.capabilities`.
+    """
+    return ModelRef(
+        "model",
+        "Model",
+        "A stored model to be used as it is, of this picture or of another one: the result takes "
+        "on the manner of the picture that it learnt.",
+        capability=use,
+        empty="This picture's own",
+        advanced=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -49,6 +83,8 @@ class PictureModel:
 
     id: str
     trained: TrainedModel
+    elsewhere: bool = False
+    """Whether it learnt another picture than the one it is used for."""
 
 
 class PictureTrainings:
@@ -89,16 +125,21 @@ class PictureTrainings:
         self._previewed = float("-inf")
         self._pace: Pace | None = None
 
-    def model(self, reuse: str) -> tuple[PictureModel, list[str]]:
+    def model(self, reuse: str, chosen: str = "", use: str = "") -> tuple[PictureModel, list[str]]:
         """The model of this picture, and what the artist should know about it.
 
         Args:
             reuse: Of `REUSE`.
+            chosen: Id of a stored model that is taken or refused; empty: by ``reuse``.
+            use: Of `stored_model`: what a chosen model has to be able to do.
 
         Raises:
+            InvalidRequest: There is no such model, or it cannot do that.
             TrainingRequired: It has to be trained, and this is the edit lane.
             ModelsError: The picture cannot be learnt.
         """
+        if chosen:
+            return self._chosen(chosen, use)
         wanted = settings_hash(self.settings.to_card(), self._seed)
         known = None if reuse == "new" else self._find(wanted, nearly=reuse == "similar")
         if known is None:
@@ -120,8 +161,15 @@ class PictureTrainings:
             element: What was added or moved, for the model's title.
 
         Raises:
+            InvalidRequest: The model learnt another picture.
             TrainingRequired: As `model`.
         """
+        if model.elsewhere:
+            raise InvalidRequest(
+                "The chosen model learnt another picture, so that it cannot be fitted to this one.",
+                value=model.id,
+                remedy="Switch the fitting off, or let this picture's own model be used.",
+            )
         composite = image_hash(naive)
         wanted = settings_hash({"model": model.id, "composite": composite}, self._seed)
         known = self._find(wanted, nearly=False)
@@ -145,6 +193,30 @@ class PictureTrainings:
         stored = self._store(tuned, wanted, f"{self.title}, fitted to {element}")
         remove_checkpoints(folder)
         return stored
+
+    def _chosen(self, model_id: str, use: str) -> tuple[PictureModel, list[str]]:
+        context = self.context
+        capable_model(
+            context,
+            model_id,
+            use,
+            does=_USES[use],
+            get="Leave the choice to the engine: then this picture is learnt.",
+        )
+        card = context.models.card(model_id)
+        alike = likeness(fingerprint(self.target), card.fingerprint) >= NEARLY_THE_SAME
+        model = self._load(model_id)
+        if alike or card.source_hash == self.image_hash:
+            return model, []
+        height, width = self.target.shape[-2:]
+        if min(own_scale(model.trained, height, width)) < LEAST_SIZE:
+            raise InvalidRequest(
+                f"The picture has {width} x {height} pixels, too narrow for the chosen model.",
+                value=[width, height],
+                remedy="Select a part of it, or let this picture's own model be used.",
+            )
+        note = f"Used the model “{card.title}”, which learnt another picture."
+        return replace(model, elsewhere=True), [note]
 
     def _find(self, wanted: str, *, nearly: bool) -> Known | None:
         return find_model(

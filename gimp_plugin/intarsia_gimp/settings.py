@@ -176,7 +176,7 @@ class Settings:
 
     def _offer_models(self, control: Any, parameter: ModelRef) -> None:
         there = self._known.choices(parameter.capability)
-        control.offer([(BEST, tr("Best there is")), *there], keep_unknown=True)
+        control.offer([(BEST, tr(parameter.empty)), *there], keep_unknown=True)
 
     def _classes(self, name: str) -> list[str]:
         """Classes of the model that a parameter names."""

@@ -52,7 +52,7 @@ class ModelControl(Control):
     def _offer(self) -> None:
         self._combo.blockSignals(True)
         self._combo.clear()
-        self._combo.addItem(tr("Best there is"), "")
+        self._combo.addItem(tr(self.parameter.empty), "")
         for model in self._stock.models(self.capability):
             self._combo.addItem(model.title, model.id)
             row = self._combo.count() - 1

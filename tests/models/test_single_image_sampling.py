@@ -8,10 +8,10 @@ from torch.nn import functional as F
 
 from intarsia_models.errors import UnsuitablePicture
 from intarsia_models.single_image.enlarging import enlarge
-from intarsia_models.single_image.harmonization import harmonize
+from intarsia_models.single_image.harmonization import entered, harmonize
 from intarsia_models.single_image.model import TrainedModel
 from intarsia_models.single_image.painting import paint_to_picture, with_palette_of
-from intarsia_models.single_image.retouching import entered, retouch
+from intarsia_models.single_image.retouching import retouch
 from intarsia_models.single_image.sampling import (
     fixed_noises,
     fresh_noises,

@@ -14,7 +14,7 @@ from intarsia_daemon import learnt_pictures as shared
 from intarsia_daemon.animation_files import check_folder, check_format, write_animation
 from intarsia_daemon.context import Context, Estimate
 from intarsia_daemon.operation import operation
-from intarsia_daemon.picture_trainings import REUSE
+from intarsia_daemon.picture_trainings import REUSE, stored_model
 from intarsia_daemon.pixels import Area, Layer, Outcome, Picture
 from intarsia_models.single_image.animation import animate as make_frames
 from intarsia_models.single_image.harmonization import apply_difference
@@ -31,6 +31,9 @@ def estimate(
     parameters: Mapping[str, Any], sizes: Mapping[str, tuple[int, int]], context: Context
 ) -> Estimate:
     """Seconds of a run that has to train."""
+    using = shared.using_estimate(parameters["model"])
+    if using is not None:
+        return using
     size = sizes["picture"]
     settings = shared.wanted_settings("animation", parameters["quality"], size)
     return shared.training_estimate(settings, size, context)
@@ -102,6 +105,7 @@ def estimate(
             default="gif",
         ),
         REUSE,
+        stored_model("variations"),
     ),
     trains=True,
     estimate=estimate,
@@ -120,6 +124,7 @@ def animate(
     folder: str,
     format: Any,
     reuse: str,
+    model: str,
     context: Context,
 ) -> Outcome:
     """Let a still picture move in an endless loop: water, clouds, leaves, fire.
@@ -135,7 +140,7 @@ def animate(
         place = check_folder(folder)
     part = shared.part_of(picture, area)
     settings = shared.wanted_settings("animation", quality, part.array.shape[:2])
-    known = shared.learnt(context, part, settings, reuse, operation="animate")
+    known = shared.learnt(context, part, settings, reuse, operation="animate", chosen=model)
     trained = known.model.trained
     size, notes = part.array.shape[:2], list(known.notes)
     if size[0] * size[1] * 4 * frames > LARGEST_ENLARGED:
@@ -150,9 +155,11 @@ def animate(
             strength=strength,
             start_stage=min(shared.STARTS[moves], len(trained.sizes) - 1),
             seed=context.seed,
+            size=known.model_size,
             begin_at_picture=from_picture,
         )
-        still = shared.opaque_tensor(part) if keep_detail and moves != "everything" else None
+        keeps = keep_detail and moves != "everything" and not known.model.elsewhere
+        still = shared.opaque_tensor(part) if keeps else None
         rebuilt = trained.reconstruct().cpu()
         for index, made in enumerate(walk):
             context.progress("Painting the frames", index, frames)

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from intarsia_client.schema import Choice, Input, Option, Scalar, Toggle
-from intarsia_daemon.composition import place
+from intarsia_daemon.composition import Placed, place
 from intarsia_daemon.context import Context, Estimate
+from intarsia_daemon.learnt_pictures import TEXT as LEARNS
+from intarsia_daemon.learnt_pictures import using_estimate
 from intarsia_daemon.operation import operation
 from intarsia_daemon.operations.blend import AREA, ELEMENT
 from intarsia_daemon.picture_trainings import (
     REUSE,
     PictureTrainings,
+    stored_model,
     training_seconds,
     tuning_seconds,
 )
 from intarsia_daemon.pixels import Area, Outcome, Picture
-from intarsia_models.single_image.harmonization import harmonize as harmonize_picture
+from intarsia_models.single_image.harmonization import harmonize_several
 from intarsia_models.single_image.pyramid import full_size
 from intarsia_models.single_image.settings import TaskSettings, harmonization_settings
 
 FOUR_STAGES_FROM = 400
 """Pixels of the model's longer side above which "auto" takes four stages."""
-STEPS = 1000
-"""Progress steps of a whole training."""
 
 
 def estimate(
@@ -35,11 +37,15 @@ def estimate(
     """Seconds of a run that has to train; ``sizes`` are (height, width) by input."""
     height, width = sizes["picture"]
     settings = wanted_settings(parameters["quality"], parameters["stages"], height, width)
-    seconds = training_seconds(settings, height, width, context)
-    if parameters["fine_tune"]:
-        seconds += tuning_seconds(settings, height, width, context)
-    text = "Learns this picture first, unless it knows it already: then it takes seconds."
-    return Estimate(seconds=seconds, trains=True, text=text)
+    found = using_estimate(parameters["model"])
+    if found is None:
+        seconds = training_seconds(settings, height, width, context)
+        text = f"{LEARNS} One model serves every element on this picture."
+        found = Estimate(seconds=seconds, trains=True, text=text)
+    if not parameters["fine_tune"]:
+        return found
+    tuning = tuning_seconds(settings, height, width, context)
+    return replace(found, seconds=found.seconds + tuning, trains=True)
 
 
 @operation(
@@ -54,6 +60,15 @@ def estimate(
             "What the model learns: everything visible below the element, or a picture file.",
         ),
         ELEMENT,
+        Input(
+            "others",
+            "reference",
+            "Further elements",
+            "Other pasted layers above the picture, harmonized together with this one; each gets a "
+            "layer of its own.",
+            required=False,
+            several=True,
+        ),
         AREA,
     ),
     parameters=(
@@ -118,6 +133,7 @@ def estimate(
             advanced=True,
         ),
         REUSE,
+        stored_model("harmonization"),
     ),
     trains=True,
     estimate=estimate,
@@ -125,6 +141,7 @@ def estimate(
 def harmonize(
     picture: Picture,
     element: Picture,
+    others: Sequence[Picture],
     area: Area | None,
     quality: str,
     strength: float,
@@ -133,6 +150,7 @@ def harmonize(
     softness: float,
     stages: str,
     reuse: str,
+    model: str,
     context: Context,
 ) -> Outcome:
     """Repaint a pasted object in the colours and strokes of the picture around it.
@@ -145,36 +163,54 @@ def harmonize(
     picture, show as a halo.
     """
     with context.phase("prepare"):
-        placed = place(picture, element, area, margin=None)
-        height, width = placed.target.shape[-2:]
+        elements = [element, *others]
+        placed = _all_placed(picture, elements, area)
+        first, naive = placed[0], placed[-1].naive
+        height, width = naive.shape[-2:]
         settings = wanted_settings(quality, stages, height, width)
     trainings = PictureTrainings(
         context,
-        placed.picture,
-        placed.target,
+        first.picture,
+        first.target,
         settings,
         operation="harmonize",
-        shown=placed.naive,
+        shown=naive,
         any_seed=False,
     )
-    model, notes = trainings.model(reuse)
+    known, notes = trainings.model(reuse, model, "harmonization")
     if fine_tune:
-        model = trainings.tuned(model, placed.naive, element.name or "element")
+        names = ", ".join(one.name or "element" for one in elements)
+        known = trainings.tuned(known, naive, names[:100])
     with context.phase("harmonize"), torch.inference_mode():
         context.progress("Harmonizing", 0, 1)
-        done = harmonize_picture(
-            model.trained,
-            placed.naive,
-            placed.edit_mask,
-            strength=strength,
+        made = harmonize_several(
+            known.trained,
+            naive,
+            [one.edit_mask for one in placed],
+            strengths=[strength] * len(placed),
             radius=round(grow),
             sigma=softness,
+            elsewhere=known.elsewhere,
         )
     with context.phase("layer"):
-        name = f"Harmonized {element.name}"
-        layer = placed.changed_layer(name, done.picture, done.edit_mask)
-    used = context.models.reference(model.id)
-    return Outcome([layer], model=used, notes=[*notes, *model.trained.notes])
+        layers = [
+            own.changed_layer(f"Harmonized {one.name}", done.picture, done.edit_mask)
+            for one, own, done in zip(elements, placed, made, strict=True)
+        ]
+    used = context.models.reference(known.id)
+    return Outcome(layers, model=used, notes=[*notes, *known.trained.notes])
+
+
+def _all_placed(picture: Picture, elements: Sequence[Picture], area: Area | None) -> list[Placed]:
+    """Every element on the picture, the last one's ``naive`` with all of them pasted in."""
+    placed: list[Placed] = []
+    for element in elements:
+        own = place(picture, element, area, margin=None)
+        if placed:
+            below = placed[-1].naive - own.target
+            own = replace(own, naive=own.naive + (1 - own.edit_mask) * below)
+        placed.append(own)
+    return placed
 
 
 def wanted_settings(quality: str, stages: str, height: int, width: int) -> TaskSettings:

@@ -11,7 +11,7 @@ from intarsia_client.schema import Choice, Input, Option, Whole
 from intarsia_daemon import learnt_pictures as shared
 from intarsia_daemon.context import Context, Estimate
 from intarsia_daemon.operation import operation
-from intarsia_daemon.picture_trainings import REUSE
+from intarsia_daemon.picture_trainings import REUSE, stored_model
 from intarsia_daemon.pixels import Outcome, Picture
 from intarsia_daemon.real_pictures import visible_part
 from intarsia_models.single_image.painting import paint_to_picture
@@ -24,6 +24,9 @@ def estimate(
     parameters: Mapping[str, Any], sizes: Mapping[str, tuple[int, int]], context: Context
 ) -> Estimate:
     """Seconds of a run that has to train."""
+    using = shared.using_estimate(parameters["model"])
+    if using is not None:
+        return using
     size = sizes["reference"]
     settings = shared.wanted_settings("generation", parameters["quality"], size)
     return shared.training_estimate(settings, size, context)
@@ -64,6 +67,7 @@ def estimate(
         ),
         Whole("count", "How many", "How many pictures are made.", 1, 16, 1),
         REUSE,
+        stored_model("painting"),
     ),
     trains=True,
     estimate=estimate,
@@ -76,6 +80,7 @@ def repaint(
     colours: int,
     count: int,
     reuse: str,
+    model: str,
     context: Context,
 ) -> Outcome:
     """Turn a rough painting of a few areas into a picture that looks like another one.
@@ -87,7 +92,9 @@ def repaint(
     painting = visible_part(picture)
     look = shared.part_of(reference, None)
     settings = shared.wanted_settings("generation", quality, look.array.shape[:2])
-    known = shared.learnt(context, look, settings, reuse, operation="repaint")
+    known = shared.learnt(
+        context, look, settings, reuse, operation="repaint", chosen=model, use="painting"
+    )
     trained = known.model.trained
     size = painting.array.shape[:2]
     target = shared.opaque_tensor(painting)

@@ -16,7 +16,7 @@ from intarsia_daemon import learnt_pictures as shared
 from intarsia_daemon.composition import window_of
 from intarsia_daemon.context import Context, Estimate
 from intarsia_daemon.operation import operation
-from intarsia_daemon.picture_trainings import REUSE
+from intarsia_daemon.picture_trainings import REUSE, stored_model
 from intarsia_daemon.pixels import (
     Area,
     Layer,
@@ -41,6 +41,9 @@ def estimate(
     parameters: Mapping[str, Any], sizes: Mapping[str, tuple[int, int]], context: Context
 ) -> Estimate:
     """Seconds of a run that has to train."""
+    using = shared.using_estimate(parameters["model"])
+    if using is not None:
+        return using
     size = sizes["picture"]
     settings = shared.wanted_settings("retarget", parameters["quality"], size)
     return shared.training_estimate(settings, size, context)
@@ -84,6 +87,7 @@ def estimate(
             True,
         ),
         REUSE,
+        stored_model("variations"),
     ),
     trains=True,
     estimate=estimate,
@@ -97,6 +101,7 @@ def retarget(
     height: int,
     keep_layout: bool,
     reuse: str,
+    model: str,
     context: Context,
 ) -> Outcome:
     """Make a picture wider, higher or narrower without stretching its textures.
@@ -112,7 +117,10 @@ def retarget(
         share = None
         _rectangle_of_both(part, area)  # refused before anything is learnt
     settings = shared.wanted_settings("retarget", quality, part.array.shape[:2])
-    known = shared.learnt(context, part, settings, reuse, operation="retarget")
+    use = "variations" if area is None else "painting"
+    known = shared.learnt(
+        context, part, settings, reuse, operation="retarget", chosen=model, use=use
+    )
     name = f"{picture.name or 'Picture'}, retargeted"
     with context.phase("make"), torch.inference_mode():
         context.progress("Painting", 0, 1)

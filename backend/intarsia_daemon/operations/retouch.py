@@ -13,7 +13,12 @@ from intarsia_daemon import learnt_pictures as shared
 from intarsia_daemon.composition import place
 from intarsia_daemon.context import Context, Estimate
 from intarsia_daemon.operation import operation
-from intarsia_daemon.picture_trainings import REUSE, PictureTrainings, tuning_seconds
+from intarsia_daemon.picture_trainings import (
+    REUSE,
+    PictureTrainings,
+    stored_model,
+    tuning_seconds,
+)
 from intarsia_daemon.pixels import Area, Outcome, Picture
 from intarsia_models.blending import poisson_blend
 from intarsia_models.single_image.retouching import retouch as retouch_picture
@@ -28,7 +33,8 @@ def estimate(
     """Seconds of a run that has to train."""
     size = sizes["picture"]
     settings = shared.wanted_settings("editing", parameters["quality"], size)
-    learning = shared.training_estimate(settings, size, context)
+    using = shared.using_estimate(parameters["model"])
+    learning = using or shared.training_estimate(settings, size, context)
     if not parameters["fine_tune"]:
         return learning
     return replace(learning, seconds=learning.seconds + tuning_seconds(settings, *size, context))
@@ -110,6 +116,7 @@ def estimate(
             advanced=True,
         ),
         REUSE,
+        stored_model("editing"),
     ),
     trains=True,
     estimate=estimate,
@@ -125,6 +132,7 @@ def retouch(
     grow: float,
     softness: float,
     reuse: str,
+    model: str,
     context: Context,
 ) -> Outcome:
     """Make pieces of a picture that you moved, cloned or painted roughly part of it.
@@ -146,10 +154,10 @@ def retouch(
         operation="retouch",
         shown=placed.naive,
     )
-    model, notes = trainings.model(reuse)
+    known, notes = trainings.model(reuse, model, "editing")
     if fine_tune:
-        model = trainings.tuned(model, placed.naive, element.name or "pieces")
-    trained = model.trained
+        known = trainings.tuned(known, placed.naive, element.name or "pieces")
+    trained = known.trained
     longer = max(trained.sizes[-1])
     with context.phase("retouch"), torch.inference_mode():
         context.progress("Retouching", 0, 1)
@@ -163,9 +171,10 @@ def retouch(
             radius=round(grow / 100 * longer),
             sigma=softness / 100 * longer,
             detail=blended.clamp(-1, 1),
+            elsewhere=known.elsewhere,
         )
     with context.phase("layer"):
         name = f"Retouched {element.name}"
         layer = placed.changed_layer(name, done.picture, done.edit_mask)
-    used = context.models.reference(model.id)
+    used = context.models.reference(known.id)
     return Outcome([layer], model=used, notes=[*notes, *trained.notes])

@@ -12,7 +12,7 @@ from intarsia_daemon import learnt_pictures as shared
 from intarsia_daemon.contact_sheets import contact_sheet
 from intarsia_daemon.context import Context, Estimate
 from intarsia_daemon.operation import operation
-from intarsia_daemon.picture_trainings import REUSE
+from intarsia_daemon.picture_trainings import REUSE, stored_model
 from intarsia_daemon.pixels import Area, Outcome, Picture
 from intarsia_models.single_image.sampling import variations as make_variations
 
@@ -24,6 +24,9 @@ def estimate(
     parameters: Mapping[str, Any], sizes: Mapping[str, tuple[int, int]], context: Context
 ) -> Estimate:
     """Seconds of a run that has to train."""
+    using = shared.using_estimate(parameters["model"])
+    if using is not None:
+        return using
     size = sizes["picture"]
     settings = shared.wanted_settings(
         "generation",
@@ -79,6 +82,7 @@ def estimate(
             advanced=True,
         ),
         REUSE,
+        stored_model("variations"),
     ),
     trains=True,
     estimate=estimate,
@@ -95,6 +99,7 @@ def variations(
     output: str,
     stages: int,
     reuse: str,
+    model: str,
     context: Context,
 ) -> Outcome:
     """Make new pictures that look like yours, of any size and shape.
@@ -106,7 +111,7 @@ def variations(
     settings = shared.wanted_settings(
         "generation", quality, part.array.shape[:2], likeness=likeness, stages=stages
     )
-    known = shared.learnt(context, part, settings, reuse, operation="variations")
+    known = shared.learnt(context, part, settings, reuse, operation="variations", chosen=model)
     small, large = known.size_at(width / 100, height / 100)
     trained = known.model.trained
     start = min(shared.STARTS[varies], len(trained.sizes) - 1)

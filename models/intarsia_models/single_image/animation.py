@@ -9,13 +9,13 @@ from torch import Tensor
 from intarsia_models.single_image.model import TrainedModel
 from intarsia_models.single_image.pyramid import Size
 from intarsia_models.single_image.sampling import (
-    FROM_NOISE,
     check_start_stage,
     fixed_noises,
     require_task,
     sizes_for,
     synthesized,
 )
+from intarsia_models.single_image.settings import FROM_NOISE
 
 Strength = Literal["weak", "medium", "strong"]
 _INERTIA: dict[str, float] = {"weak": 0.95, "medium": 0.9, "strong": 0.8}

@@ -15,6 +15,13 @@ from torch.nn import functional as F
 from intarsia_models.region_masks import soft_edit_mask
 from intarsia_models.resampling import resize_tensor
 from intarsia_models.single_image.model import TrainedModel
+from intarsia_models.single_image.sampling import (
+    fixed_noises,
+    own_scale,
+    resized_picture,
+    sizes_for,
+    synthesized,
+)
 from intarsia_models.single_image.training import check_picture
 
 _BLURS = (0.0, 0.4, 0.6, 0.8, 1.0, 1.3, 1.6, 2.0, 2.5, 3.0)
@@ -46,6 +53,7 @@ def harmonize(
     strength: float = 1.0,
     radius: int | None = None,
     sigma: float = 5.0,
+    elsewhere: bool = False,
 ) -> Composite:
     """Give something that was pasted into a picture the style of the picture.
 
@@ -59,6 +67,8 @@ def harmonize(
             default the task's.
         sigma: Softness of the area's edge in pixels (at the model's size). With 0 for both, the
             area is ``edit_mask`` itself, at full size.
+        elsewhere: ``naive`` is another picture than the model learnt, of any aspect: the thing
+            takes on the manner of the model's picture.
 
     Returns:
         The composite over the *naive* picture.
@@ -74,7 +84,13 @@ def harmonize(
     its output unchanged.
     """
     return harmonize_several(
-        model, naive, [edit_mask], strengths=[strength], radius=radius, sigma=sigma
+        model,
+        naive,
+        [edit_mask],
+        strengths=[strength],
+        radius=radius,
+        sigma=sigma,
+        elsewhere=elsewhere,
     )[0]
 
 
@@ -86,6 +102,7 @@ def harmonize_several(
     strengths: Sequence[float] | None = None,
     radius: int | None = None,
     sigma: float = 5.0,
+    elsewhere: bool = False,
 ) -> list[Composite]:
     """Harmonize several things that were pasted into one picture.
 
@@ -98,6 +115,7 @@ def harmonize_several(
         strengths: Per thing, see `harmonize`; by default 1 for all.
         radius: See `harmonize`.
         sigma: See `harmonize`.
+        elsewhere: See `harmonize`.
 
     Returns:
         Per thing a composite that changes the surroundings of that thing only.
@@ -114,12 +132,53 @@ def harmonize_several(
     naive = naive.to(model.real)
     for area, strength in zip(edit_masks, chosen, strict=True):
         check_area(naive, area, strength)
-    generated = model.apply(naive)
+    generated = entered(model, naive, 0, elsewhere=elsewhere)
     grown = model.settings.mask_radius if radius is None else radius
     return [
-        composite(model, naive, area, generated, strength=strength, radius=grown, sigma=sigma)
+        composite(
+            model,
+            naive,
+            area,
+            generated,
+            strength=strength,
+            radius=grown,
+            sigma=sigma,
+            elsewhere=elsewhere,
+        )
         for area, strength in zip(edit_masks, chosen, strict=True)
     ]
+
+
+@torch.no_grad()
+def entered(
+    model: TrainedModel, picture: Tensor, start_stage: int, *, elsewhere: bool = False
+) -> Tensor:
+    """A picture sent through a model, from the size of a stage on.
+
+    Args:
+        model: Of a task that rebuilds its picture from a picture.
+        picture: (1, 3, h, w) in [-1, 1].
+        start_stage: All stages up to it work at its size.
+        elsewhere: It is another picture than the model learnt: the stages take its aspect, the
+            longer side of the last one stays.
+
+    Returns:
+        (1, 3, H, W) in [-1, 1] at the model's size.
+
+    Raises:
+        ValueError: The picture is so narrow that a stage would have no room.
+
+    Source: ours. A stage passes features on, not pictures, so a picture can only enter at the
+    first one; the stages are similar enough in scale to do their work one or two sizes above their
+    own.
+    """
+    if start_stage == 0 and not elsewhere:
+        return model.apply(picture)
+    size = own_scale(model, picture.shape[-2], picture.shape[-1]) if elsewhere else None
+    sizes = sizes_for(model, size)
+    sizes = [sizes[start_stage]] * start_stage + sizes[start_stage:]
+    noises = [resized_picture(picture, sizes[0]), *fixed_noises(model, sizes)[1:]]
+    return synthesized(model, noises, sizes)
 
 
 def check_area(naive: Tensor, edit_mask: Tensor, strength: float) -> None:
@@ -148,6 +207,7 @@ def composite(
     sigma: float,
     mend_seam: bool = False,
     detail: Tensor | None = None,
+    elsewhere: bool = False,
 ) -> Composite:
     """Bring what a model made of a changed picture into that picture.
 
@@ -162,16 +222,18 @@ def composite(
         mend_seam: Keep detail of ``naive`` away from the outline of ``edit_mask``, where it is the
             outline itself.
         detail: (1, 3, H, W) in [-1, 1]: whose detail the result keeps; None: that of ``naive``.
+        elsewhere: See `harmonize`.
     """
     keeps = naive if detail is None else detail.to(naive)
-    inside = F.adaptive_max_pool2d(edit_mask.to(model.real), model.sizes[-1])
+    size = generated.shape[-2], generated.shape[-1]
+    inside = F.adaptive_max_pool2d(edit_mask.to(model.real), size)
     small = _at_size_of(generated, keeps)
     if radius == 0 and sigma == 0:
         area = edit_mask.to(model.real) * strength
     else:
         area = soft_edit_mask(inside, radius=radius, sigma=sigma)
         area = F.interpolate(area, naive.shape[-2:], mode="bilinear").to(model.real) * strength
-    detailed = _with_own_detail(model, small, generated, inside)
+    detailed = _with_own_detail(model, small, generated, None if elsewhere else inside)
     if mend_seam:
         detailed = torch.lerp(detailed, generated, _seam(inside))
     changed = apply_difference(keeps, small, detailed)
@@ -188,21 +250,23 @@ def _seam(inside: Tensor) -> Tensor:
 
 
 def _with_own_detail(
-    model: TrainedModel, small: Tensor, generated: Tensor, inside: Tensor
+    model: TrainedModel, small: Tensor, generated: Tensor, inside: Tensor | None
 ) -> Tensor:
     """What the model made, without what it merely failed to draw.
 
     A model that was trained briefly rebuilds even its own picture a little blurred. The Gaussian
     blur that comes nearest to that is measured, and the brightness detail that it takes away is put
     back; colours are the model's.
-    Outside the pasted thing the remaining error of the rebuilt picture is taken off as well.
+    Outside the pasted thing the remaining error of the rebuilt picture is taken off as well, if it
+    is the model's own (``inside`` is given).
     """
     rebuilt = model.reconstruct()
     blurs = [(lambda x, s=sigma: _gaussian_blurred(x, s)) for sigma in _BLURS]
     blur = min(blurs, key=lambda blur: float(F.mse_loss(blur(model.real), rebuilt)))
-    error = rebuilt - blur(model.real)
     detail = (small - blur(small)).mul(_LUMA.to(small)).sum(dim=1, keepdim=True)
-    return generated + detail - (1 - inside) * error
+    if inside is None:
+        return generated + detail
+    return generated + detail - (1 - inside) * (rebuilt - blur(model.real))
 
 
 def _gaussian_blurred(picture: Tensor, sigma: float) -> Tensor:

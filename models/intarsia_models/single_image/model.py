@@ -12,7 +12,7 @@ from intarsia_models.errors import UnreadableModel
 from intarsia_models.resampling import resize_tensor
 from intarsia_models.single_image.networks import Discriminator, SingleImageGenerator
 from intarsia_models.single_image.pyramid import Size
-from intarsia_models.single_image.settings import TaskSettings
+from intarsia_models.single_image.settings import TaskSettings, capabilities
 
 FAMILY = "single-image"
 FORMAT = 1
@@ -95,6 +95,7 @@ class TrainedModel:
             "family": FAMILY,
             "format": FORMAT,
             "task": self.settings.task,
+            "capabilities": capabilities(self.settings.task),
             "sizes": [list(size) for size in self.sizes],
             "settings": self.settings.to_card(),
             "noise_amplitudes": self.generator.noise_amplitudes,

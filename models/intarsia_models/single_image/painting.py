@@ -16,9 +16,9 @@ from intarsia_models.single_image.sampling import (
     sizes_for,
     synthesized,
 )
+from intarsia_models.single_image.settings import FROM_PAINTINGS
 from intarsia_models.single_image.training import check_picture
 
-FROM_PAINTINGS = ("generation", "retarget", "editing")
 SAMPLED_PIXELS = 4096
 """Of the training picture, for its palette."""
 ROUNDS = 20

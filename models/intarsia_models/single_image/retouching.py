@@ -1,18 +1,19 @@
 """Editing: pieces of a picture that were moved or cloned roughly are made to fit."""
 
-import torch
 from torch import Tensor
 
-from intarsia_models.single_image.harmonization import Composite, check_area, composite
+from intarsia_models.single_image.harmonization import (
+    Composite,
+    check_area,
+    composite,
+    entered,
+)
 from intarsia_models.single_image.model import TrainedModel
 from intarsia_models.single_image.sampling import (
-    FROM_PICTURES,
     check_start_stage,
-    fixed_noises,
     require_task,
-    resized_picture,
-    synthesized,
 )
+from intarsia_models.single_image.settings import FROM_PICTURES
 from intarsia_models.single_image.training import check_picture
 
 PUBLISHED_SIDE = 250
@@ -30,6 +31,7 @@ def retouch(
     radius: int | None = None,
     sigma: float | None = None,
     detail: Tensor | None = None,
+    elsewhere: bool = False,
 ) -> Composite:
     """Make a rough edit of the training picture consistent.
 
@@ -51,6 +53,7 @@ def retouch(
             blended by `intarsia_models.blending.poisson_blend`. What is finer than the model is
             taken from it; without it, from ``naive``, whose outlines then show in pictures larger
             than the model.
+        elsewhere: See `harmonization.harmonize`.
 
     Returns:
         The composite over ``naive``: outside its ``edit_mask`` nothing is changed.
@@ -79,34 +82,11 @@ def retouch(
         model,
         naive,
         edit_mask,
-        entered(model, naive, start_stage),
+        entered(model, naive, start_stage, elsewhere=elsewhere),
         strength=strength,
         radius=round(PUBLISHED_RADIUS * scale) if radius is None else radius,
         sigma=5.0 * scale if sigma is None else sigma,
         mend_seam=detail is None,
         detail=detail,
+        elsewhere=elsewhere,
     )
-
-
-@torch.no_grad()
-def entered(model: TrainedModel, picture: Tensor, start_stage: int) -> Tensor:
-    """A picture sent through a model, from the size of a stage on.
-
-    Args:
-        model: Of a task that rebuilds its picture from a picture.
-        picture: (1, 3, h, w) in [-1, 1].
-        start_stage: All stages up to it work at its size.
-
-    Returns:
-        (1, 3, H, W) in [-1, 1] at the model's size.
-
-    Source: ours. A stage passes features on, not pictures, so a picture can only enter at the
-    first one; the stages are similar enough in scale to do their work one or two sizes above their
-    own.
-    """
-    if start_stage == 0:
-        return model.apply(picture)
-    begin = model.sizes[start_stage]
-    sizes = [begin] * start_stage + model.sizes[start_stage:]
-    noises = [resized_picture(picture, begin), *fixed_noises(model, sizes)[1:]]
-    return synthesized(model, noises, sizes)

@@ -8,12 +8,8 @@ from intarsia_models.resampling import resize_tensor
 from intarsia_models.single_image.critic import Tick
 from intarsia_models.single_image.model import TrainedModel
 from intarsia_models.single_image.pyramid import Size
-from intarsia_models.single_image.settings import LEAST_SIZE
+from intarsia_models.single_image.settings import FROM_NOISE, LEAST_SIZE
 
-FROM_NOISE = ("generation", "retarget", "animation")
-"""Tasks whose models were trained to make pictures of noise."""
-FROM_PICTURES = ("generation", "retarget", "harmonization", "editing")
-"""Tasks whose models rebuild their picture from the picture itself, so that others can enter."""
 BATCH_BYTES = 256 << 20
 """Features of the finest stage that are made at once."""
 
@@ -110,6 +106,18 @@ def sizes_for(model: TrainedModel, size: Size | None) -> list[Size]:
         for h, w in model.sizes[:-1]
     ]
     return [*inner, (height, width)]
+
+
+def own_scale(model: TrainedModel, height: int, width: int) -> Size:
+    """(height, width) of another picture's aspect, as long as the model's longer side.
+
+    Args:
+        model: The model.
+        height: Rows of the other picture.
+        width: Columns of it.
+    """
+    scale = max(model.sizes[-1]) / max(height, width)
+    return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def fresh_noises(model: TrainedModel, sizes: list[Size], seed: int) -> list[Tensor]:

@@ -14,10 +14,29 @@ from intarsia_models.single_image.pyramid import PyramidRule, full_size
 Task = Literal["generation", "retarget", "animation", "harmonization", "editing"]
 Activation = Literal["leaky_relu", "prelu", "elu", "selu"]
 Quality = Literal["draft", "normal", "fine"]
+FROM_NOISE = ("generation", "retarget", "animation")
+"""Tasks whose models were trained to make pictures of noise."""
+FROM_PICTURES = ("generation", "retarget", "harmonization", "editing")
+"""Tasks whose models rebuild their picture from the picture itself, so that others can enter."""
+FROM_PAINTINGS = ("generation", "retarget", "editing")
+"""Tasks whose models make a picture of a painting."""
+_USES = {
+    "variations": FROM_NOISE,
+    "painting": FROM_PAINTINGS,
+    "harmonization": ("harmonization", "editing"),
+    "editing": FROM_PICTURES,
+}
+"""Tasks by what their models can be used for."""
 _LATER = ("settled_below",)
 """Fields that the first version did not have."""
 LEAST_SIZE = 11
 """Pixels: the receptive field of the critic, so no stage can be smaller."""
+
+
+def capabilities(task: str) -> list[str]:
+    """What a model of a task can be used for, in the words of its card: "variations" (and
+    animations), "painting", "harmonization", "editing"."""
+    return [use for use, tasks in _USES.items() if task in tasks]
 
 
 def _check_choices(settings: "TaskSettings") -> None:

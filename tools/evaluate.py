@@ -17,6 +17,7 @@ from intarsia_models.evaluation.composition_experiments import composition
 from intarsia_models.evaluation.composition_report import write_composition
 from intarsia_models.evaluation.experiments import calibration, relabelling
 from intarsia_models.evaluation.looking import best_looks
+from intarsia_models.evaluation.patch_run import measure_patches
 from intarsia_models.evaluation.report import write_report
 from intarsia_models.gan_training import PictureSet, read_pictures
 from intarsia_models.generators.generator import Generator
@@ -26,13 +27,18 @@ from intarsia_models.latent_composition.refinement import RANDOM_STARTS
 ROOT = Path(__file__).resolve().parent.parent
 
 
-PARTS = ("all", "relabelling", "composition")
+PARTS = ("all", "relabelling", "composition", "patches")
 
 
 @click.command()
 @click.option("--pack", default="produce64", help="Its id, or a folder.")
 @click.option("--pictures", type=click.Path(path_type=Path), help="Real ones; else the pack's own.")
-@click.option("--part", type=click.Choice(PARTS), default="all", help="The other part is kept.")
+@click.option(
+    "--part",
+    type=click.Choice(PARTS),
+    default="all",
+    help="The others are kept; those that train models of their own are not in all.",
+)
 @click.option("--samples", default=48, help="Pictures that are edited.")
 @click.option("--steps", default=60, help="Of each projection.")
 @click.option("--calibrations", default=8, help="Pictures that both latent spaces are tried on.")
@@ -40,12 +46,31 @@ PARTS = ("all", "relabelling", "composition")
 @click.option("--collages", default=200, help="For what takes one pass.")
 @click.option("--slow-collages", default=12, help="For optimisation, too.")
 @click.option("--refine-steps", default=40, help="Of each optimisation of a collage.")
+@click.option("--patch-classes", default="t-shirt, longsleeve, shirt", help="Learnt by models.")
+@click.option("--patch-size", default=64)
+@click.option("--patch-width", default=16)
+@click.option("--patch-batch", default=16)
+@click.option("--patch-iterations", default=500, help="Of each of eight trainings.")
+@click.option(
+    "--kept", type=click.Path(path_type=Path), help="Where trained models are found again."
+)
 @click.option("--seed", default=0)
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs")
 @click.option("--device-name", default="")
 @click.option("--clock", type=click.Choice(["wall", "cpu"]), default="wall", help="Of a composite.")
 def main(pack: str, pictures: Path | None, part: str, out: Path, **options: Any) -> None:
-    """Measure a pack with real pictures that it was not trained on."""
+    """Measure a pack with real pictures that it was not trained on.
+
+    With --part patches: models of parts, trained here on labelled --pictures.
+    """
+    facts: dict[str, Any] = {
+        "command": shlex.join(["python", "tools/evaluate.py", *sys.argv[1:]]),
+        "device": options.pop("device_name") or f"{torch.get_num_threads()} CPU cores",
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+    }
+    if part == "patches":
+        _patches(pictures, out, facts, **options)
+        return
     folder = Path(pack) if Path(pack).is_dir() else packs_folder() / pack
     generator = load_generator(folder / "model")
     real = read_pictures(
@@ -55,17 +80,44 @@ def main(pack: str, pictures: Path | None, part: str, out: Path, **options: Any)
         split="val",
     )
     classifier, card = load_classifier(folder / "classifier")
-    facts = {
-        "pack": folder.name,
-        "command": shlex.join(["python", "tools/evaluate.py", *sys.argv[1:]]),
-        "device": options.pop("device_name") or f"{torch.get_num_threads()} CPU cores",
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-        "classifier": card,
-    }
+    facts.update(pack=folder.name, classifier=card)
     if part != "composition":
         _relabelling(generator, classifier, real, out, facts, **options)
     if part != "relabelling" and generator.regressor is not None:
         _composition(generator, classifier, real, out, facts, **options)
+    click.echo(out / "results.md")
+
+
+def _patches(
+    pictures: Path | None,
+    out: Path,
+    facts: dict[str, Any],
+    *,
+    patch_classes: str,
+    patch_size: int,
+    patch_width: int,
+    patch_batch: int,
+    patch_iterations: int,
+    kept: Path | None,
+    seed: int,
+    **_: Any,
+) -> None:
+    if pictures is None:
+        raise click.UsageError("--part patches needs --pictures: labelled ones, with splits.")
+    measure_patches(
+        pictures,
+        [name.strip() for name in patch_classes.split(",")],
+        out,
+        facts,
+        resolution=patch_size,
+        width=patch_width,
+        batch=patch_batch,
+        iterations=patch_iterations,
+        kept=kept,
+        device="cuda" if torch.cuda.is_available() else "cpu",
+        seed=seed,
+        say=click.echo,
+    )
     click.echo(out / "results.md")
 
 

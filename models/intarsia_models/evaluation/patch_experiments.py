@@ -1,0 +1,168 @@
+"""What models of parts make of pictures they have not seen: figures and pictures to look at.
+
+Source of the questions: Lee et al. 2018, arXiv:1703.10730, supplement, table 3 and sections 3 to 8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from intarsia_models.evaluation.looking import Look
+from intarsia_models.evaluation.patch_trainings import (
+    AUTO,
+    CONDITIONAL,
+    FEWER,
+    FULL,
+    NO_MASK,
+    PLAIN,
+    RANDOM,
+    Trained,
+)
+from intarsia_models.evaluation.set_measures import frechet_distance
+from intarsia_models.gan_training.pictures import PictureSet
+from intarsia_models.key_patches.model import KeyPatchModel
+from intarsia_models.key_patches.objectness import BoxRule
+from intarsia_models.key_patches.patches import Degradation
+from intarsia_models.key_patches.wholes import Likeness, Wholes, likeness, made_wholes
+
+SMALLER = (0.09, 0.04)
+"""Largest areas of parts that the supplement's section 8 tries."""
+NOISES = (0.1, 0.5)
+"""Standard deviations of noise, in units of the range [-1, 1] here."""
+SEARCHED = 64
+"""Training pictures that are compared at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """What came of the held-out pictures' parts in one way."""
+
+    name: str
+    wholes: Wholes
+    likeness: Likeness
+    frechet: float
+    """Between the wholes and real pictures, by the look of `Experiments`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Experiments:
+    """All tables but the one on features."""
+
+    chosen: list[Row]
+    """Key parts and random ones."""
+    structures: list[Row]
+    """The published model, its baselines, and the nearest training picture."""
+    counts: list[Row]
+    """One, two and three different parts."""
+    degraded: list[Row]
+    """Smaller and noisy parts."""
+    look: str
+    pictures: int
+    """How many held-out ones."""
+    reference: float
+    """Fréchet distance of the held-out pictures themselves."""
+
+
+def experiments(
+    trained: Trained,
+    training: PictureSet,
+    held_out: PictureSet,
+    look: Look,
+    *,
+    seed: int = 0,
+    say: Callable[[str], object] = lambda text: None,
+) -> Experiments:
+    """Measure all models with the same held-out pictures.
+
+    Args:
+        trained: The models.
+        training: What they learnt from.
+        held_out: Pictures of the same classes that they have not seen.
+        look: What sets of pictures are compared with.
+        seed: Of random parts and the models' random numbers.
+        say: Told in a sentence what is done.
+    """
+    measuring = _Measuring(training, held_out, look, seed)
+    models = trained.models
+    full = models[FULL]
+    say("key parts and random ones")
+    usual = measuring.row(FULL, full)
+    chosen = [
+        measuring.renamed(usual, "key parts"),
+        measuring.row("random parts, to the same model", full, choice="random"),
+        measuring.row(f"random parts, to a model {RANDOM}", models[RANDOM], choice="random"),
+    ]
+    say("objectives and structures")
+    structures = [usual]
+    structures += [measuring.row(n, models[n]) for n in (PLAIN, NO_MASK, CONDITIONAL, AUTO)]
+    structures.append(measuring.nearest(usual.wholes))
+    say("number and quality of the parts")
+    counts = [
+        measuring.row(f"{unique} of 3, {name}", models[name], unique=unique)
+        for name in (FULL, FEWER)
+        for unique in (1, 2, 3)
+    ]
+    degraded = [measuring.renamed(usual, "as usual")]
+    degraded += [
+        measuring.row(f"at most {area:.0%} of the picture", full, rule=BoxRule.for_area(area))
+        for area in SMALLER
+    ]
+    degraded += [
+        measuring.row(f"noise {noise:g}", full, degradation=Degradation(noise=noise))
+        for noise in NOISES
+    ]
+    return Experiments(
+        chosen, structures, counts, degraded, look.name, len(held_out), measuring.reference()
+    )
+
+
+class _Measuring:
+    """Makes rows of one set of pictures."""
+
+    def __init__(self, training: PictureSet, held_out: PictureSet, look: Look, seed: int) -> None:
+        self._training, self._held_out = training.pixels, held_out.pixels
+        self._look, self._seed = look, seed
+        self._real = look(training.pixels.float() / 127.5 - 1.0)
+
+    def row(self, name: str, model: KeyPatchModel, **how: object) -> Row:
+        """Arguments as `made_wholes`."""
+        wholes = made_wholes(model, self._held_out, seed=self._seed, **how)  # pyright: ignore[reportArgumentType]
+        return self._row(name, wholes)
+
+    def renamed(self, row: Row, name: str) -> Row:
+        return Row(name, row.wholes, row.likeness, row.frechet)
+
+    def reference(self) -> float:
+        return frechet_distance(self._look(self._held_out.float() / 127.5 - 1.0), self._real)
+
+    def nearest(self, wholes: Wholes) -> Row:
+        """The training pictures that are nearest (L1) where the parts were.
+
+        Source: the supplement's retrieval baseline.
+        """
+        best = torch.full((len(wholes.real),), float("inf"))
+        found = torch.zeros(len(wholes.real), dtype=torch.int64)
+        for start in range(0, len(self._training), SEARCHED):
+            others = self._training[start : start + SEARCHED].float() / 127.5 - 1.0
+            for index, (real, boxes) in enumerate(zip(wholes.real, wholes.boxes, strict=True)):
+                apart = ((others - real).abs() * boxes).mean((1, 2, 3))
+                value, place = apart.min(0)
+                if value < best[index]:
+                    best[index], found[index] = value, start + int(place)
+        pictures = self._training[found].float() / 127.5 - 1.0
+        made = Wholes(wholes.real, wholes.patches, wholes.boxes, pictures, None)
+        return self._row("nearest training picture", made)
+
+    def _row(self, name: str, wholes: Wholes) -> Row:
+        seen = self._look(wholes.generated)
+        return Row(name, wholes, likeness(wholes), frechet_distance(seen, self._real))
+
+
+def first(pictures: Tensor, count: int) -> Tensor:
+    """Some pictures, evenly spread over all: those in a row are often of the same thing."""
+    step = max(1, len(pictures) // count)
+    return pictures[::step][:count]

@@ -1,0 +1,211 @@
+"""The experiments on key patches as a section of the page, with pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from intarsia_models.evaluation.page import put_section
+from intarsia_models.evaluation.part_features import Telling
+from intarsia_models.evaluation.patch_experiments import Experiments, Row, first
+from intarsia_models.gan_training.grids import arranged
+from intarsia_models.gan_training.reports import write_picture
+from intarsia_models.key_patches.wholes import Wholes, shown
+
+HEADING = "## Wholes of key patches"
+SHOWN = 10
+ENLARGED = 1.5
+
+
+def write_patches(
+    page: Path, images: Path, found: Experiments, told: Telling, facts: dict[str, Any]
+) -> None:
+    """Write the section and its pictures; the rest of the page is kept.
+
+    Args:
+        page: The Markdown file.
+        images: The folder of the pictures, beside or below the page's folder.
+        found: Of `patch_experiments.experiments`.
+        told: Of `part_features.telling`.
+        facts: ``classes``, ``command``, ``device``, ``date``, ``seconds``, ``settings`` (of the
+            published model's training), ``trained_on`` and ``look_accuracy``.
+    """
+    images.mkdir(parents=True, exist_ok=True)
+    place = images.relative_to(page.parent).as_posix()
+    pictures = {
+        "parts": _parts_picture(found.chosen),
+        "structures": _columns_picture(found.structures),
+        "counts": _columns_picture(found.counts),
+        "degraded": _columns_picture(found.degraded),
+    }
+    for name, picture in pictures.items():
+        grown = interpolate(picture, scale_factor=ENLARGED, mode="bilinear", align_corners=False)
+        write_picture(images / f"results-patches-{name}.png", grown)
+    text = "\n".join(
+        (
+            _head(found, facts),
+            _chosen(found, place),
+            _structures(found, place),
+            _counts(found, place),
+            _degraded(found, place),
+            _features(told, facts),
+        )
+    )
+    put_section(page, text)
+
+
+def _head(found: Experiments, facts: dict[str, Any]) -> str:
+    settings = facts["settings"]
+    shown_pictures = settings.iterations * settings.batch
+    return f"""{HEADING}
+
+{facts["date"]}, {facts["device"]}; {facts["seconds"] / 60:.0f} minutes for all trainings and
+measurements:
+
+```
+{facts["command"]}
+```
+
+Trained on {facts["trained_on"]} pictures of clothes laid flat ({", ".join(facts["classes"])}) and
+measured on {found.pictures} others of the same kinds. **Every model was trained for
+{settings.iterations} steps of {settings.batch} pictures only** ({shown_pictures:,} pictures shown;
+the paper shows five million), at {settings.resolution} pixels and with {settings.width} channels
+where the paper has 64: the figures compare the models with each other at this length, and say
+nothing of what any of them reaches in the end. `tools/gpu_run.sh` runs the same longer and wider.
+
+*Appearance* is |G A - y M| as a mean over pixels and colours, values in [-1, 1]: what is made at
+the predicted place A against what was at the true one M (the paper does not say how its figures are
+normalised; in [0, 1] they would be half of these). Without a mask network, A is M. *Placed* is the
+intersection over union of where A is above 1/2 and M. *Whole* is |G - y|. *Fréchet* is the distance
+of the wholes to the training pictures, as seen by {found.look} (a classifier of
+these pictures, right for {facts["look_accuracy"]:.0%} of the held-out ones); the held-out pictures
+themselves are at {found.reference:.2f}.
+"""
+
+
+def _chosen(found: Experiments, place: str) -> str:
+    key, same, own = (row.likeness.appearance for row in found.chosen)
+    return f"""
+### Key parts and random parts
+
+{_rows(found.chosen)}
+
+Random parts cost {same / key:.2f} times the appearance error of key parts for the same model, and
+{own / key:.2f} times for a model that learnt from random ones. (The paper, at 256 pixels after a
+whole training: 0.192 against 0.0515, 3.7 times; also in [-1, 1] as far as one can tell.)
+
+![parts, picture, true place, predicted place, whole]({place}/results-patches-parts.png)
+
+Columns from top to bottom: three parts, the picture they are of, their true place, the predicted
+place, the whole. On the left key parts, on the right random parts and the same model.
+"""
+
+
+def _structures(found: Experiments, place: str) -> str:
+    return f"""
+### Objectives and structures
+
+{_rows(found.structures)}
+
+"Alternative objective" lets the critic see no composites (the supplement's section 5); the next
+three are the baselines of its section 6. The nearest training picture is the one that differs least
+where the parts were; it is no new picture.
+
+![the models side by side]({place}/results-patches-structures.png)
+
+From left to right: the picture that the parts are of, then the rows of the table.
+"""
+
+
+def _counts(found: Experiments, place: str) -> str:
+    return f"""
+### Number of parts
+
+{_rows(found.counts)}
+
+With fewer than three different parts, some come again. The second model drew its parts with
+replacement while it learnt (section 7).
+
+![one to three parts]({place}/results-patches-counts.png)
+
+From left to right: the picture, then the rows of the table.
+"""
+
+
+def _degraded(found: Experiments, place: str) -> str:
+    return f"""
+### Smaller and noisy parts
+
+{_rows(found.degraded)}
+
+The same model, which learnt from parts of at most 16 % of the picture without noise (section 8).
+
+![smaller and noisy parts]({place}/results-patches-degraded.png)
+
+From left to right: the picture, then the rows of the table.
+"""
+
+
+def _features(told: Telling, facts: dict[str, Any]) -> str:
+    rows = "\n".join(f"| {row.name} | {row.whole:.1%} | {row.parts:.1%} |" for row in told.rows)
+    return f"""
+### What the critic's features tell
+
+A linear support vector machine on {told.numbers} features of critics that saw no labels: is it one
+of {", ".join(facts["classes"])}, or other clothes? Balanced accuracy on {told.tested_on} held-out
+pictures ({told.trained_on} to learn from; guessing gives 50 %), for whole pictures and for the one
+part of each with the highest objectness. The GAN without parts has the same critic and was trained
+with the same pictures and steps.
+
+| features | whole pictures | parts |
+| --- | --- | --- |
+{rows}
+
+(The paper's table 4, cars of CIFAR-10: 94.59 % for DCGAN, 94.75 % for theirs on whole pictures and
+87.15 % on parts.)
+"""
+
+
+def _rows(rows: Sequence[Row]) -> str:
+    lines = [
+        "| parts or model | appearance | placed | whole | Fréchet |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        like = row.likeness
+        overlap = "" if like.overlap is None else f"{like.overlap:.2f}"
+        lines.append(
+            f"| {row.name} | {like.appearance:.4f} | {overlap} | {like.whole:.3f} | "
+            f"{row.frechet:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def _parts_picture(rows: Sequence[Row]) -> Tensor:
+    """Key parts and random parts of the same pictures, beside each other."""
+    halves = [shown(_some(row.wholes, SHOWN // 2 + 1)) for row in rows[:2]]
+    gap = torch.ones(1, 3, halves[0].shape[2], 8)
+    return torch.cat((halves[0], gap, halves[1]), 3)
+
+
+def _some(wholes: Wholes, count: int) -> Wholes:
+    placement = wholes.placement
+    return Wholes(
+        first(wholes.real, count),
+        first(wholes.patches, count),
+        first(wholes.boxes, count),
+        first(wholes.generated, count),
+        None if placement is None else first(placement, count),
+    )
+
+
+def _columns_picture(rows: Sequence[Row]) -> Tensor:
+    """A line for each picture: it, and what came of its parts."""
+    columns = [first(rows[0].wholes.real, SHOWN)]
+    columns += [first(row.wholes.generated, SHOWN) for row in rows]
+    return arranged(torch.stack(columns, 1).flatten(0, 1), len(columns))

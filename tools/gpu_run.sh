@@ -55,6 +55,17 @@ if [ -n "${PARTS_PICTURES:-}" ]; then
       --set width=32 --set critic_width=32 --set embedding=128 --set candidates=6 --set variable_parts=true
   done
 fi
+# A guided mosaic of the paper's size: one sub-folder of MOSAIC_TEMPLATES per set, pictures to follow in
+#    MOSAIC_CONTENTS. Put the pack under models/intarsia_models/packs if it is good at first sight.
+if [ -n "${MOSAIC_TEMPLATES:-}" ] && [ -n "${MOSAIC_CONTENTS:-}" ]; then
+  step train_mosaic "$python" -m intarsia_models.mosaic pack "$MOSAIC_TEMPLATES" --sets --contents "$MOSAIC_CONTENTS" \
+    --out "$out/mosaic_training" --pack "$out/mosaic256" --title "${MOSAIC_TITLE:-Mosaics of any templates}" \
+    --licence "${LICENCE_NOTE:-}" --quality fine --accelerator cuda --devices "${DEVICES:-1}" \
+    --network-set width=48 --network-set depth=5 --network-set induced=16 --set patch=256 --set templates_least=8 \
+    --set templates_most=50 --set tv_weight=5 --set iterations="${MOSAIC_ITERATIONS:-20000}"
+else
+  echo "no MOSAIC_TEMPLATES and MOSAIC_CONTENTS were given: no mosaic is trained"
+fi
 # 1. Tests that need a device: agreement with the CPU, resume, memory.
 step tests "$python" -m pytest -q -m gpu tests/models tests/daemon
 # 2. The training step beside the plain one, at three sizes.

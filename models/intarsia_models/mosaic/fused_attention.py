@@ -23,7 +23,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 LANES = 64
 """Pixels side by side: four vectors of AVX-512, so that the compiler's checks are worth it."""
@@ -54,6 +53,8 @@ def fused_attention(
 
 
 class _FusedAttention(torch.autograd.Function):
+    """Derived once only: gradients that are to be derived again cannot go through numpy."""
+
     @staticmethod
     def forward(
         ctx: Any, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, heads: int
@@ -66,7 +67,6 @@ class _FusedAttention(torch.autograd.Function):
         return out
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         queries, keys, values, bias = ctx.saved_tensors
         made = [torch.empty_like(t) for t in (queries, keys, values)]

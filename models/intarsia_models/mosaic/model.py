@@ -195,7 +195,12 @@ class MosaicModel:
         if noise is not None:
             noise = self._fitted(noise)
         made = self.network.compose(content, padded, present, noise=noise)
-        return Mosaic(*(None if t is None else t[..., :height, :width] for t in made))
+        weights = made.weights
+        return Mosaic(
+            made.picture[..., :height, :width],
+            made.collage[..., :height, :width],
+            None if weights is None else weights[..., :height, :width],
+        )
 
     def card(self) -> dict[str, Any]:
         """What the model is, as plain JSON values."""

@@ -180,7 +180,7 @@ class MosaicLoop(TrainingLoop):
             norm=training.critic_norm,
         )
         initialize(self.critic, seed * 4 + 2)
-        self.critic = self.critic.to(place, memory_format=torch.channels_last).train()
+        self.critic = self.critic.to(place).to(memory_format=torch.channels_last).train()
         self.distance = ContentDistance(training.phi)
         initialize(self.distance, seed * 4 + 3)
         self.distance = self.distance.to(place)

@@ -240,7 +240,7 @@ def test_mixtures_of_a_folder_are_written_once_and_nothing_is_overwritten(
 
 
 def test_mixing_without_pictures_says_what_to_give(context: Context, tmp_path: Path) -> None:
-    with pytest.raises(InvalidRequest, match="no pictures to take parts from"):
+    with pytest.raises(InvalidRequest, match="No pictures were given"):
         run_directly(context, "recombine")
     (tmp_path / "a.png").write_bytes(b"no picture")
     with pytest.raises(InvalidRequest, match=r"None of the 1 pictures can be used: a\.png"):
@@ -255,7 +255,7 @@ def test_features_are_an_array_with_a_table_that_says_what_each_row_is(
 ) -> None:
     results = tmp_path / "found"
     outcome = run_directly(
-        context, "features", pictures=str(folder), results=str(results), seen="both", count=2
+        context, "features", folder=str(folder), results=str(results), seen="both", count=2
     )
     found = np.load(results / "features.npy", allow_pickle=False)
     with (results / "features.csv").open() as file:
@@ -265,18 +265,18 @@ def test_features_are_an_array_with_a_table_that_says_what_each_row_is(
     assert [row["file"] for row in rows[::3]] == [f"{n}.png" for n in range(4)]
     assert (rows[0]["width"], rows[0]["height"]) == ("90", "70")
     assert any("broken.png" in note for note in outcome.notes)
-    whole = run_directly(context, "features", pictures=str(folder), results=str(tmp_path / "whole"))
+    whole = run_directly(context, "features", folder=str(folder), results=str(tmp_path / "whole"))
     alone = np.load(tmp_path / "whole" / "features.npy", allow_pickle=False)
     np.testing.assert_allclose(alone, found[::3], atol=1e-5)
     assert whole.layers[0].name == "Nearest by features"
     with pytest.raises(InvalidRequest, match=r"already holds features\.npy"):
-        run_directly(context, "features", pictures=str(folder), results=str(results))
+        run_directly(context, "features", folder=str(folder), results=str(results))
 
 
 def test_parquet_is_written_where_pyarrow_is_and_else_refused_before_work(
     context: Context, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    how = {"pictures": str(folder), "results": str(tmp_path / "p"), "format": "parquet"}
+    how = {"folder": str(folder), "results": str(tmp_path / "p"), "format": "parquet"}
     with monkeypatch.context() as without:
         without.setattr("importlib.util.find_spec", lambda name: None)
         with pytest.raises(InvalidRequest, match="pyarrow, which is not installed"):
@@ -292,5 +292,5 @@ def test_features_need_a_model_with_a_critic(tmp_path: Path, folder: Path) -> No
     install_small_key_patches(tmp_path, critic=False)
     with pytest.raises(InvalidRequest, match="describes pictures by numbers is installed"):
         run_directly(
-            direct_context(tmp_path), "features", pictures=str(folder), results=str(tmp_path / "r")
+            direct_context(tmp_path), "features", folder=str(folder), results=str(tmp_path / "r")
         )

@@ -25,7 +25,13 @@ from intarsia_daemon.key_patch_models import (
     part_of,
 )
 from intarsia_daemon.operation import operation
-from intarsia_daemon.picture_folders import check_free, files_of, read_picture, results_folder
+from intarsia_daemon.picture_folders import check_free, results_folder
+from intarsia_daemon.picture_sources import (
+    FOLDER,
+    PICTURES,
+    PictureSources,
+    picture_sources,
+)
 from intarsia_daemon.pixels import Layer, Outcome, Picture
 from intarsia_daemon.real_pictures import visible_part
 from intarsia_models.errors import ModelsError
@@ -42,19 +48,19 @@ def estimate(
 ) -> Estimate:
     """Seconds of a run."""
     try:
-        count = len(files_of(parameters["pictures"], "Pictures")[1])
+        count = len(picture_sources([], parameters["folder"]))
     except (IntarsiaError, OSError):
-        count = 0  # no such folder: the run says so
-    return Estimate(1.0 + SECONDS * count, False, f"For {count} pictures.")
+        count = 1  # layers, or no such folder: the run says so
+    return Estimate(1.0 + SECONDS * count, False, "Quick for some hundreds.")
 
 
 @operation(
-    title="Features of a folder",
+    title="Features",
     verb="Write the features",
     group="Folders",
-    inputs=(),
+    inputs=(PICTURES,),
     parameters=(
-        Folder("pictures", "Pictures", "The folder whose pictures are described.", required=True),
+        FOLDER,
         Folder(
             "results",
             "Results",
@@ -88,7 +94,8 @@ def estimate(
     estimate=estimate,
 )
 def features(
-    pictures: str,
+    pictures: list[Picture],
+    folder: str,
     results: str,
     model: str,
     seen: str,
@@ -96,26 +103,26 @@ def features(
     format: Any,
     context: Context,
 ) -> Outcome:
-    """Describe the pictures of a folder by numbers, for sorting, searching and classifying them.
+    """Describe pictures by numbers, for sorting, searching and classifying them.
 
     The numbers are what the last layer of a model's critic sees, learnt without any labels. Source:
     Lee et al. 2018, arXiv:1703.10730, supplement, section 4.
     """
     check_format(format)
-    folder, names = files_of(pictures, "Pictures")
-    place = results_folder(results, folder, "Results")
+    sources = picture_sources(pictures, folder)
+    place = results_folder(results, sources.folder, "Results")
     check_free(place, NAMES[format], "Results")
     with loaded_patches(context, model, capability=FEATURES) as loaded:
         reading = _Reading(context, loaded, seen, count)
         with context.phase("describe"):
-            for done, name in enumerate(names):
-                context.progress("Describing the pictures", done, len(names))
-                reading.add(folder / name, name)
+            for index in range(len(sources)):
+                context.progress("Describing the pictures", index, len(sources))
+                reading.add(sources, index)
             reading.flush()
         if not reading.rows:
             raise InvalidRequest(
-                f"None of the {len(names)} pictures of {folder} can be used.",
-                value=len(names),
+                f"None of the {len(sources)} pictures can be used.",
+                value=len(sources),
                 remedy=f"The first one: {reading.failed[0]}",
             )
         found = torch.cat(reading.features).numpy()
@@ -145,10 +152,11 @@ class _Reading:
     failed: list[str] = field(default_factory=list)
     _waiting: list[tuple[Row, Tensor]] = field(default_factory=list)
 
-    def add(self, path: Path, name: str) -> None:
+    def add(self, sources: PictureSources, index: int) -> None:
         """Take in a picture; one that cannot be used is noted."""
+        name = sources.names[index]
         try:
-            picture = visible_part(read_picture(path).picture)
+            picture = visible_part(sources.read(index))
             if self.seen != "parts":
                 height, width = picture.array.shape[:2]
                 self._wait(Row(name, 0, 0, 0, width, height, 0.0), picture)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from intarsia_client.errors import InvalidRequest
-from intarsia_client.schema import Choice, Folder, Input, Option, Whole
+from intarsia_client.schema import Choice, Folder, Option, Whole
 from intarsia_daemon import picture_parts as shared
 from intarsia_daemon import recipes
 from intarsia_daemon.contact_sheets import contact_sheet
@@ -23,7 +21,8 @@ from intarsia_daemon.key_patch_models import (
     part_of,
 )
 from intarsia_daemon.operation import operation
-from intarsia_daemon.picture_folders import files_of, read_picture, results_folder
+from intarsia_daemon.picture_folders import results_folder
+from intarsia_daemon.picture_sources import FOLDER, PICTURES, picture_sources
 from intarsia_daemon.pixels import Layer, Outcome, Picture, layer_from_tensors
 from intarsia_daemon.recombination_files import TABLE, RecombinationFiles
 from intarsia_daemon.recombinations import Combination, Combinations
@@ -46,16 +45,7 @@ def estimate(
     title="Recombine",
     verb="Mix parts of the pictures",
     group="Collages",
-    inputs=(
-        Input(
-            "pictures",
-            "templates",
-            "Pictures",
-            "Whole pictures that parts are taken from: the layers of a group, or files; without "
-            "them the folder below.",
-            required=False,
-        ),
-    ),
+    inputs=(PICTURES,),
     parameters=(
         model_parameter(),
         Whole("count", "Mixtures", "How many are made.", 1, MOST, 8),
@@ -70,7 +60,7 @@ def estimate(
             ),
             default="sheet",
         ),
-        Folder("folder", "From a folder", "Pictures to take parts from, where none are given."),
+        FOLDER,
         Folder(
             "results",
             "Results",
@@ -103,11 +93,11 @@ def recombine(
     from the same place of their pictures, as far as that goes.
     """
     rule = shared.box_rule(least, most, overlap)
-    place, names = _wanted_folder(folder, pictures)
+    found = picture_sources(pictures, folder)
     with loaded_patches(context, model) as loaded:
         combinations = Combinations(
-            names=[p.name or f"picture {n}" for n, p in enumerate(pictures, 1)] or names,
-            read=lambda index: _read(pictures, place, names, index),
+            names=found.names,
+            read=found.read,
             parts=loaded.model.parts,
             sources=sources,
             rule=rule,
@@ -117,7 +107,9 @@ def recombine(
             settings = {"sources": sources, "sides": [least, most], "overlap": overlap}
             asked = {"operation": "recombine", "version": 1, "parameters": settings}
             recipe = recipes.recipe_hash({**asked, "seed": context.seed}, {"model": loaded.hash})
-            files = RecombinationFiles(results_folder(results, place, "Results"), recipe, count)
+            files = RecombinationFiles(
+                results_folder(results, found.folder, "Results"), recipe, count
+            )
         kept = min(count, MOST_LAYERS if output == "layers" else MOST_ROWS)
         shown = _made(context, loaded, combinations, count, kept, files)
         layers = _layers(shown) if output == "layers" else [_sheet(shown)]
@@ -144,27 +136,6 @@ class _Mixture:
     @property
     def title(self) -> str:
         return " + ".join(dict.fromkeys(self.names))
-
-
-def _wanted_folder(folder: str, pictures: Sequence[Picture]) -> tuple[Path | None, list[str]]:
-    """The folder and its files, where no pictures are given.
-
-    Raises:
-        InvalidRequest: There are neither pictures nor a folder of them.
-    """
-    if pictures:
-        return None, []
-    if not folder:
-        raise InvalidRequest(
-            "There are no pictures to take parts from.",
-            value="",
-            remedy="Choose a group of layers with a picture each, or a folder.",
-        )
-    return files_of(folder, "From a folder")
-
-
-def _read(pictures: Sequence[Picture], place: Path | None, names: list[str], index: int) -> Picture:
-    return pictures[index] if place is None else read_picture(place / names[index]).picture
 
 
 def _made(

@@ -30,6 +30,7 @@ from intarsia_models.key_patches.patches import (
     part_input,
     shrunk_boxes,
 )
+from intarsia_models.key_patches.retrieval import nearest_pictures
 from intarsia_models.key_patches.settings import KeyPatchSettings
 from intarsia_models.key_patches.wholes import likeness, made_wholes, shown
 
@@ -312,3 +313,29 @@ def test_one_part_fills_all_places_and_random_ones_are_others() -> None:
     assert float(small.boxes.mean()) < 0.4 * float(made_wholes(model, pixels).boxes.mean())
     with pytest.raises(ValueError, match=r"unique must lie in \[1, 3\], got 4"):
         made_wholes(model, pixels, unique=4)
+
+
+# --- the nearest real picture
+
+
+def test_the_nearest_picture_is_looked_for_within_the_boxes_only() -> None:
+    pool = torch.full((300, 3, 8, 8), 255, dtype=torch.uint8)
+    pool[270, :, :, 4:] = 10  # right half near, left half far
+    real = torch.full((1, 3, 8, 8), 10 / 127.5 - 1)
+    boxes = torch.zeros(1, 1, 8, 8)
+    boxes[..., 4:] = 1
+    assert nearest_pictures(real, boxes, pool).tolist() == [270]
+    assert nearest_pictures(real, 1 - boxes, pool).tolist() == [0]  # all as far: the first
+
+
+def test_squares_punish_one_large_difference_more() -> None:
+    pool = torch.zeros(2, 3, 2, 2, dtype=torch.uint8)
+    pool[0, :, 0, 0] = 100  # one pixel far off
+    pool[1] = 30  # all somewhat off: more in sum, less in squares
+    real, boxes = torch.full((1, 3, 2, 2), -1.0), torch.ones(1, 1, 2, 2)
+    assert nearest_pictures(real, boxes, pool, distance="l1").tolist() == [0]
+    assert nearest_pictures(real, boxes, pool, distance="l2").tolist() == [1]
+    with pytest.raises(ValueError, match="P at least 1"):
+        nearest_pictures(real, boxes, pool[:0])
+    with pytest.raises(ValueError, match="distance must be"):
+        nearest_pictures(real, boxes, pool, distance="l3")  # pyright: ignore[reportArgumentType]

@@ -17,11 +17,11 @@ from intarsia_models.gan_training.pictures import PictureSet
 from intarsia_models.key_patches.boxes import union_mask
 from intarsia_models.key_patches.cost import expected_seconds, training_operations
 from intarsia_models.key_patches.networks import PartGenerator
+from intarsia_models.key_patches.part_batches import PartBatches
 from intarsia_models.key_patches.patches import cut_patches
 from intarsia_models.key_patches.settings import STRUCTURES, Structure
 from intarsia_models.key_patches.training import (
     KeyPatchLoop,
-    PartBatches,
     settle_statistics,
     train_key_patches,
 )

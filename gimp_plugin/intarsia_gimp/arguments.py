@@ -61,7 +61,7 @@ def add_arguments(procedure: Any, operation: Operation) -> None:
     )
     for item in inputs.chosen_inputs(operation):
         name, blurb = argument_name(item.name), f"{tr(item.help)} {_grammar(item)}"
-        default = inputs.default_of(item)
+        default = inputs.default_of(item, operation)
         procedure.add_string_argument(name, nicks[item.name], blurb, default, flags)
     procedure.add_boolean_aux_argument(ADVANCED, tr("Advanced"), tr("Advanced"), False, flags)
     if operation.live:
@@ -125,7 +125,7 @@ def _grammar(item: Input) -> str:
             return tr("Write none, tags for every color tag, or some of them: blue, green.")
         return tr("Write selection, mask, channel NAME or none.")
     if item.role == "picture":
-        return tr("Write image, none, or a layer's name or #ID.")
+        return tr("Write image, below, none, or a layer's name or #ID.")
     if inputs.takes_pieces(item):
         return tr(
             "Write a group's name or #ID for its visible layers, layers' names or #IDs, one per "

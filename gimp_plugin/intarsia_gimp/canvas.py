@@ -223,8 +223,10 @@ class _Finder:
     def _layers(self, item: Input) -> list[Source]:
         if inputs.takes_pieces(item):
             return _piece_sources(item, self.gathered[item.name])
-        text = self.picks.get(item.name, inputs.default_of(item))
-        if item.role == "picture" and text in ("", inputs.IMAGE):
+        text = self.picks.get(item.name, "") or inputs.default_of(item, self.operation)
+        if item.role == "picture" and text == inputs.BELOW:
+            return self._below_pieces(item)
+        if item.role == "picture" and text == inputs.IMAGE:
             return [Source(item.name, VISIBLE, self._canvas(), self.image.get_name())]
         if item.role == "picture" and text == inputs.NOTHING:
             return []
@@ -239,6 +241,17 @@ class _Finder:
                 remedy=tr(item.help),
             )
         return [replace(_source_of(item, x), is_mark=item.role == "element") for x in layers]
+
+    def _below_pieces(self, item: Input) -> list[Source]:
+        """What shows below the pieces that lie in the image; the whole image where none does."""
+        name = self.image.get_name()
+        for found in self.gathered.values():
+            lowest = found.group or next(iter(found.layers), None)
+            if lowest is not None:
+                if not is_anything_below(self.image, lowest):
+                    return []
+                return [Source(item.name, BELOW, self._canvas(), name, (lowest,))]
+        return [Source(item.name, VISIBLE, self._canvas(), name)]
 
     def _area(self, item: Input) -> list[Source]:
         text = self.picks.get(item.name, "").strip()
@@ -295,9 +308,7 @@ def _gather(
         return {}
     chosen = inputs.chosen_layers(image, drawables) if image is not None else []
     return {
-        item.name: pieces.find(
-            image, chosen, edited, picks.get(item.name, inputs.default_of(item)), item, operation
-        )
+        item.name: pieces.find(image, chosen, edited, picks.get(item.name, ""), item, operation)
         for item in wanted
     }
 

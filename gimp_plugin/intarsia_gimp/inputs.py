@@ -4,7 +4,8 @@ A procedure's arguments are texts that survive GIMP's "last used" values and are
 script; the dialog writes the same texts.
 
 Layers: one per line, by name or as ``#ID`` with GIMP's number of the layer. An optional picture may
-also be ``image`` (as it shows, the default) or ``none``.
+also be ``image`` (as it shows, the default), ``below`` (what shows below the pieces: the default
+where there are some) or ``none``.
 Area: ``selection`` (the default), ``none``, ``mask`` (the chosen layer's) or ``channel NAME``.
 Areas by colour tag, where nothing else says which: ``none`` (the default), ``tags`` or some tags
 with commas between.
@@ -24,7 +25,7 @@ from intarsia_gimp.texts import tr
 from intarsia_gimp.tree import layers_of, outermost
 
 SELECTION, NOTHING, MASK, CHANNEL = "selection", "none", "mask", "channel "
-IMAGE, TAGS, FOLDER = "image", "tags", "folder "
+IMAGE, TAGS, FOLDER, BELOW = "image", "tags", "folder ", "below"
 
 
 def has_element(operation: Operation) -> bool:
@@ -76,11 +77,13 @@ def is_bound(item: Input, operation: Operation) -> bool:
     return any(isinstance(p, ClassBinding) and p.input == item.name for p in operation.parameters)
 
 
-def default_of(item: Input) -> str:
+def default_of(item: Input, operation: Operation) -> str:
     """The text of an input that nobody chose anything for."""
     if item.role == "area":
         return NOTHING if item.several else SELECTION
-    return IMAGE if item.role == "picture" else ""
+    if item.role == "picture":
+        return BELOW if any(takes_pieces(other) for other in operation.inputs) else IMAGE
+    return ""
 
 
 # --- layers ---------------------------------------------------------------------------------------
@@ -93,7 +96,7 @@ def written(image: Any) -> list[tuple[str, Any]]:
 
     def word(layer: Any, name: str) -> str:
         plain = name == name.strip() and name.isprintable() and not name.startswith(("#", FOLDER))
-        if plain and names.count(name) == 1 and name not in (IMAGE, NOTHING):
+        if plain and names.count(name) == 1 and name not in (IMAGE, NOTHING, BELOW):
             return name
         return f"#{layer.get_id()}"
 

@@ -225,6 +225,8 @@ class Settings:
         layers = inputs.written(self._image)
         if item.role == "picture":
             first = [(inputs.IMAGE, tr("The image as it shows"))] if self._image else []
+            if first and inputs.default_of(item, self._operation) == inputs.BELOW:
+                first.insert(0, (inputs.BELOW, tr("What shows below the layers")))
             choices = [*first, *_labelled_layers(layers), (inputs.NOTHING, tr("None"))]
             control.offer(choices, keep_unknown=False)
             return

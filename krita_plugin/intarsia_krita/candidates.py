@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Mapping, Sequence
 
 from intarsia_client.schema import ClassBinding, Input, Operation
 from intarsia_krita.color_labels import label_of, labelled_layers, shown_name
-from intarsia_krita.layer_tree import layers_below, layers_of, node_id, same_node
-from intarsia_krita.rough_pieces import pieces_input
+from intarsia_krita.layer_tree import layers_below, layers_of, node_id, same_node, shows_below
+from intarsia_krita.rough_pieces import pieces_input, roots_of
 from intarsia_krita.texts import quoted, tr
 
 SELECTION = "selection"
@@ -17,12 +17,14 @@ WHOLE = "whole"
 """No area, even where something is selected."""
 CANVAS = "canvas"
 """Everything that shows, as large as the canvas."""
+BELOW = "below"
+"""Everything that shows below the pieces, as large as the canvas."""
 
 _MASKS = ("transparencymask", "selectionmask")
 
 Picks = Mapping[str, Sequence[str]]
-"""By the name of an input, what it is read from: `SELECTION`, `WHOLE`, `CANVAS` or ids of layers
-and masks; for areas by colour label the labels that count. What is missing is read as usual."""
+"""By the name of an input, what it is read from: `SELECTION`, `WHOLE`, `CANVAS`, `BELOW` or ids of
+layers and masks; for areas by colour label the labels that count. What is missing is as usual."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Candidate:
     """One thing that an input can be read from."""
 
     value: str
-    """`SELECTION`, `WHOLE`, `CANVAS`, the id of a layer or mask, or empty for nothing."""
+    """One of the words above, the id of a layer or mask, or empty for nothing."""
     text: str
 
 
@@ -51,13 +53,16 @@ def chosen_inputs(operation: Operation) -> tuple[Input, ...]:
     )
 
 
-def candidates(document: Any, wanted: Input, active: Any | None) -> list[Candidate]:
+def candidates(
+    document: Any, wanted: Input, active: Any | None, operation: Operation | None = None
+) -> list[Candidate]:
     """What an input can be read from now, the usual first for an area.
 
     Args:
         document: The open picture.
         wanted: One of `chosen_inputs`.
         active: The layer that the operation is about, or None.
+        operation: Whose input it is: with pieces, a picture may be what lies below them.
     """
     if _by_label(wanted):
         labelled = labelled_layers(document, active)
@@ -68,6 +73,8 @@ def candidates(document: Any, wanted: Input, active: Any | None) -> list[Candida
         if wanted.role == "picture":
             size = (document.width(), document.height())
             nothing.insert(0, Candidate(CANVAS, tr("Whole picture, %d×%d", *size)))
+            if operation is not None and _piece_roots(document, operation, active):
+                nothing.insert(0, Candidate(BELOW, tr("What lies below, %d×%d", *size)))
         return nothing + [Candidate(node_id(n), n.name()) for n in layers]
     found = [Candidate(SELECTION, _selection_text(document))]
     if not wanted.required:
@@ -89,11 +96,14 @@ def usual_pick(
 
     A picture that may be missing is the active layer if the operation compares it with others, else
     the whole canvas: then it says no more than where and how large. Beside pieces, which the active
-    layer is read for, it is not read.
+    layer is read for, it is what lies below them.
     """
     if wanted.role == "picture":
         if pieces_input(operation) is not None:
-            return ()
+            roots = _piece_roots(document, operation, active)
+            if not roots:
+                return (CANVAS,)
+            return (BELOW,) if shows_below(document, roots[0]) else ()
         if len(operation.inputs) == 1:
             return (CANVAS,)
         return (node_id(active),) if active is not None else ()
@@ -109,6 +119,14 @@ def usual_pick(
     label = label_of(active) if active is not None else ""
     alike = [n for n in nearest if label and label_of(n) == label]
     return tuple(node_id(n) for n in (alike + nearest)[:1])
+
+
+def _piece_roots(document: Any, operation: Operation, active: Any | None) -> list[Any]:
+    """What pieces would be read from; nothing where they are not read, or not there."""
+    pieces = pieces_input(operation)
+    if pieces is None:
+        return []
+    return roots_of(document, replace(pieces, required=False), active)
 
 
 def _is_chosen(wanted: Input) -> bool:

@@ -52,7 +52,7 @@ class InputsView(QtWidgets.QWidget):
         if document is None:
             return
         for name, row in self._rows.items():
-            offered = candidates(document, row.wanted, active)
+            offered = candidates(document, row.wanted, active, operation)
             there = {candidate.value for candidate in offered}
             kept = self._kept.get((document_id, operation.id, name))
             picked = tuple(value for value in kept or () if value in there)

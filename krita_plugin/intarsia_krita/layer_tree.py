@@ -39,6 +39,11 @@ def layers_below(document: Any, node: Any) -> Iterator[Any]:
                 yield sibling
 
 
+def shows_below(document: Any, node: Any) -> bool:
+    """Whether anything under a node is visible."""
+    return any(layer.visible() for layer in layers_below(document, node))
+
+
 def descendants(node: Any) -> Iterator[Any]:
     """Everything in a node, a group before what is in it."""
     for child in node.childNodes():

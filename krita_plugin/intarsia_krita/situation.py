@@ -15,7 +15,7 @@ from krita import Krita
 from intarsia_client.schema import Operation
 from intarsia_krita.candidates import Picks, needs_element
 from intarsia_krita.color_labels import shown_name
-from intarsia_krita.layer_tree import LAYER_TYPES, layers_below, node_id, same_node
+from intarsia_krita.layer_tree import LAYER_TYPES, node_id, same_node, shows_below
 from intarsia_krita.rough_pieces import pieces_input, roots_of
 from intarsia_krita.sources import Source, sources_of
 from intarsia_krita.texts import quoted, tr
@@ -127,7 +127,7 @@ def look(document: Any, operation: Operation, picks: Picks | None = None) -> Sit
     sources: list[Source] = []
     for wanted in operation.inputs:
         found = sources_of(document, operation, wanted, active, size, picks)
-        if wanted.role == "picture" and found and found[0].kind == "layer":
+        if wanted.role == "picture" and found and found[0].kind == "layer" and not roots:
             active = found[0].nodes[0]
         sources += found
     return Situation(
@@ -178,7 +178,7 @@ def element_of(document: Any) -> Any:
             tr("Choose the layer that holds the pasted object."),
         )
     _visible(node)
-    if not any(layer.visible() for layer in layers_below(document, node)):
+    if not shows_below(document, node):
         raise refuse(
             tr("There is nothing below the layer %s.", quoted(node.name())),
             tr("Put the object on a layer of its own, above the picture."),
@@ -198,6 +198,8 @@ def _sentence_parts(situation: Situation) -> list[str]:
             areas.append(shown_name(source.name))
         elif source.kind == "piece":
             continue
+        elif wanted.role == "picture" and situation.roots:
+            parts.append(tr("; %s: %s", wanted.label, _picture_words(source)))
         elif wanted.role == "area" and situation.roots:
             where = tr("the selection") if source.kind == "selection" else quoted(source.name)
             parts.append(tr("; %s: %s, %d×%d", wanted.label, where, *source.bounds[2:]))
@@ -214,6 +216,12 @@ def _sentence_parts(situation: Situation) -> list[str]:
     if needs_element(situation.operation):
         parts.append(tr(", onto everything below it"))
     return parts
+
+
+def _picture_words(source: Source) -> str:
+    if source.kind == "below":
+        return tr("what lies below, %d×%d", *source.bounds[2:])
+    return tr("the whole picture") if source.kind == "canvas" else quoted(source.name)
 
 
 def _main_part(situation: Situation) -> str:

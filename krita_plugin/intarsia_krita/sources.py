@@ -6,9 +6,17 @@ from dataclasses import dataclass
 from typing import Any, Sequence
 
 from intarsia_client.schema import Input, Operation
-from intarsia_krita.candidates import CANVAS, SELECTION, WHOLE, Picks, needs_element, usual_pick
+from intarsia_krita.candidates import (
+    BELOW,
+    CANVAS,
+    SELECTION,
+    WHOLE,
+    Picks,
+    needs_element,
+    usual_pick,
+)
 from intarsia_krita.color_labels import labelled_layers
-from intarsia_krita.layer_tree import find_node
+from intarsia_krita.layer_tree import find_node, shows_below
 from intarsia_krita.rough_pieces import pieces_input, pieces_of, roots_of
 from intarsia_krita.texts import quoted, tr
 from intarsia_krita.wire_pixels import Rectangle, around, crop, rectangle, refuse
@@ -60,10 +68,27 @@ def sources_of(
         found = _labelled_sources(document, wanted, active, size, picks)
     else:
         chosen = tuple(picks.get(wanted.name, usual_pick(document, operation, wanted, active)))
+        if BELOW in chosen:
+            return [_below_pieces(document, operation, wanted, size, picks)]
         found = _chosen_sources(document, wanted, active, size, chosen)
     if wanted.required and not found:
         raise refuse(tr("%s needs: %s.", operation.title, wanted.label), wanted.help)
     return found
+
+
+def _below_pieces(
+    document: Any, operation: Operation, wanted: Input, size: tuple[int, int], picks: Picks
+) -> Source:
+    """What shows below the lowest of the pieces, or of the group that holds them."""
+    pieces = pieces_input(operation)
+    roots = picks.get(pieces.name, ()) if pieces is not None else ()
+    lowest = find_node(document, roots[0]) if roots else None
+    if lowest is None or not shows_below(document, lowest):
+        raise refuse(
+            tr("Nothing shows below that could be %s.", quoted(wanted.label)),
+            tr("Choose another layer for it, or none."),
+        )
+    return Source(wanted.name, "below", (0, 0, *size), tr("Below"), (lowest,))
 
 
 def _labelled_sources(

@@ -148,6 +148,31 @@ def test_beside_a_picture_pieces_are_named() -> None:
         _read(image, layers["Bird"], operation=LAY)
 
 
+GUIDED = dataclasses.replace(
+    FUSE,
+    inputs=(
+        Input("picture", "picture", "Guide", "What lies below.", required=False),
+        dataclasses.replace(FUSE.inputs[0], required=False),
+    ),
+)
+
+
+def test_the_picture_beside_pieces_is_what_shows_below_them() -> None:
+    image, layers = _scene()
+    assert inputs.default_of(GUIDED.inputs[0], GUIDED) == "below"
+    found = canvas.find_sources(image, [layers["Bird"]], GUIDED)
+    (guide,) = found.of("picture")
+    assert (guide.kind, guide.items) == (canvas.BELOW, (layers["Bird"],))
+    assert "picture below" in canvas.describe(found, GUIDED)
+    assert found.active is layers["Bird"]
+    layers["Back"].set_visible(False)
+    assert canvas.find_sources(image, [layers["Bird"]], GUIDED).of("picture") == []
+    (whole,) = canvas.find_sources(image, [layers["Back"]], GUIDED).of("picture")
+    assert whole.kind == canvas.VISIBLE, "no pieces in the image: they are a folder's"
+    picks = {"picture": "none"}
+    assert canvas.find_sources(image, [layers["Bird"]], GUIDED, picks).of("picture") == []
+
+
 def test_more_layers_than_can_be_sent_are_refused_before_a_pixel_is_read() -> None:
     image, layers = _scene()
     for number in range(MAX_BUFFERS):

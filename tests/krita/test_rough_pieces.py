@@ -12,8 +12,9 @@ from krita_collages import JOIN, collage, group_of
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import Input, Pixels, Result, ResultLayer
-from intarsia_krita.candidates import chosen_inputs, usual_pick
+from intarsia_krita.candidates import BELOW, CANVAS, candidates, chosen_inputs, usual_pick
 from intarsia_krita.delivery import deliver
+from intarsia_krita.layer_tree import node_id
 from intarsia_krita.reading import read
 from intarsia_krita.session import Work
 from intarsia_krita.situation import look
@@ -169,12 +170,30 @@ def test_the_selection_is_an_area_of_its_own_and_the_line_says_so() -> None:
     assert [i.name for i in chosen_inputs(JOIN)] == ["keep"]
 
 
-def test_a_picture_beside_the_pieces_is_read_only_where_it_is_chosen() -> None:
+def test_a_picture_beside_the_pieces_is_what_lies_below_them() -> None:
     made = collage()
-    picture = Input("picture", "picture", "Picture", "Below.", required=False)
+    picture = Input("picture", "picture", "Guide", "Below.", required=False)
     both = replace(JOIN, inputs=(picture, *JOIN.inputs))
+    assert usual_pick(made, both, picture, made.active) == (BELOW,)
+    offered = [one.value for one in candidates(made, picture, made.active, both)]
+    assert offered[:2] == [BELOW, CANVAS] and offered[2] == ""
+    paper, group = made.root.children
+    paper.fill(RED, 0, 0, 12, 8)
+    found = look(made, both)
+    assert found.sentence() == "group “Collage”: 3 pieces, 10×7; Guide: what lies below, 12×8"
+    guide = read(made, found)[0]
+    assert guide.data == bytes([255, 0, 0, 255]) * (12 * 8)
+    named = look(made, both, {"picture": (node_id(paper),)})
+    assert named.sentence().endswith("; Guide: “Paper”") and node_id(named.active) == node_id(group)
+    assert {s.input for s in look(made, both, {"picture": ("",)}).sources} == {"pieces"}
+    paper.setVisible(False)
     assert usual_pick(made, both, picture, made.active) == ()
-    assert {s.input for s in look(made, both).sources} == {"pieces"}
+    with pytest.raises(InvalidRequest, match="Nothing shows below"):
+        look(made, both, {"picture": (BELOW,)})
+    paper.setVisible(True)
+    made.active = paper
+    optional = replace(both, inputs=(picture, replace(JOIN.inputs[0], required=False)))
+    assert usual_pick(made, optional, picture, paper) == (CANVAS,)
     edits = replace(JOIN, inputs=(replace(picture, required=True), *JOIN.inputs))
     names = [i.name for i in chosen_inputs(edits)]
     assert names == ["pieces", "keep"]  # the active layer is the picture; the pieces are chosen

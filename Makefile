@@ -47,6 +47,7 @@ bench: $(READY)  ## benchmarks: ratios to the peers, in one run
 	$(BIN)/python benchmarks/single_image.py $(ARGS)
 	$(BIN)/python benchmarks/spatial_norm.py $(ARGS)
 	$(BIN)/python benchmarks/composite.py $(ARGS)
+	$(BIN)/python benchmarks/mosaic.py $(ARGS)
 
 evaluate: $(READY)  ## measure the default pack: docs/results.md
 	$(BIN)/python tools/evaluate.py $(ARGS)

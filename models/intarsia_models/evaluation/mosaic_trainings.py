@@ -42,7 +42,7 @@ class Scale:
 
 
 SCALES = {
-    "small": Scale(400, 64, 4, 16, 4, 8, 32, 4, 20.0, 320),
+    "small": Scale(150, 64, 3, 16, 4, 6, 32, 4, 20.0, 320),
     "large": Scale(6000, 256, 6, 48, 5, 50, 128, 6, 20.0, 1024),
 }
 """For one core and some minutes, and for a GPU."""

@@ -6,11 +6,13 @@ processes of its own; nothing else of the project can be seen here.
 
 import base64
 import hashlib
+import importlib
 import json
 import os
 import sys
 import time
 import traceback
+import types
 
 from gi.repository import Gegl, Gimp, Gio
 
@@ -567,4 +569,15 @@ def play():
     os.replace(OUT + ".part", OUT)
 
 
+def add_scenes(name):
+    """The scenes of another file of the same folder, which may import what is here."""
+    here = types.ModuleType("gimp_scenes")
+    here.__dict__.update(globals())
+    sys.modules["gimp_scenes"] = here
+    sys.path.insert(0, os.path.dirname(OUT))
+    more = vars(importlib.import_module(name))
+    globals().update({key: value for key, value in more.items() if key.startswith("scene_")})
+
+
+add_scenes("gimp_scenes_of_parts")
 play()

@@ -69,7 +69,8 @@ class Gimp:
         command = [sys.executable, "-m", "intarsia_daemon", "plugins", "install", "gimp"]
         subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)
         shutil.copytree(HERE / "gimp_probe", self.profile / "plug-ins" / "gimp_probe")
-        shutil.copy(HERE / "gimp_scenes.py", self.folder)
+        for file in HERE.glob("gimp_scenes*.py"):
+            shutil.copy(file, self.folder)
 
     def in_root(self, command: list[str], **variables: str) -> list[str]:
         """The command line that runs something beside GIMP."""

@@ -134,7 +134,7 @@ class Krita:
         user, scenes = self.folder / "user", self.folder / "scenes"
         (user / ".local/share/krita").mkdir(parents=True)
         scenes.mkdir()
-        self.engine_home.mkdir(mode=0o700)
+        self.engine_home.mkdir(mode=0o700, exist_ok=True)
         environment = {**os.environ, "HOME": str(user), "INTARSIA_HOME": str(self.engine_home)}
         command = [sys.executable, "-m", "intarsia_daemon", "plugins", "install", "krita"]
         subprocess.run(command, env=environment, check=True, capture_output=True, timeout=120)

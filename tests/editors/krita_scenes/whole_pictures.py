@@ -139,6 +139,7 @@ def animates():
     choose("control_quality", "draft")
     part(QSpinBox, "control_frames").setValue(4)
     part(QDoubleSpinBox, "control_fps").setValue(5.0)
+    choose("control_moves", "everything")
     found = {"before": layers(document), "picture": place_of(picture)}
     write(picture.pixelData(*place_of(picture)), "animated.bgra")
     node = yield from made_by(document)
@@ -180,13 +181,14 @@ def makes_masks():
     """A layer with its mask in a group: the mask hides, and an artist can paint on it."""
     document = yield from open_picture("small")
     picture = yield from background(document)
-    x, y, width, height = 10, 8, 20, 12
+    whole = place_of(picture)
+    _, _, width, height = whole
+    slope = bytes(1 + (3 * x + y) % 255 for y in range(height) for x in range(width))
     area = Selection()
-    area.select(x, y, width, height, 100)
+    area.setPixelData(QByteArray(slope), *whole)
     document.setSelection(area)
     choose("intarsia_operation", "masked")
     found = {"before": layers(document)}
-    whole = place_of(picture)
     write(picture.pixelData(*whole), "masked-picture.bgra")
     root = yield from made_by(document)
     document.setSelection(None)

@@ -172,5 +172,6 @@ def assembles_three_layers():
     names = [n.name() for n in document.topLevelNodes()]
     cut = document.topLevelNodes()[names.index("Assembled")]
     found["cut"] = [cut.type(), shapes(cut)]
+    found["weights"] = bytes(cut.childNodes()[0].pixelData(*found["places"][1])).hex()
     write(cut.projectionPixelData(*found["places"][1]), "cut.bgra")
     return found

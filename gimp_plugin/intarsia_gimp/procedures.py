@@ -66,7 +66,8 @@ def _operation(plug_in: Any, name: str, operation: Operation) -> Any:
     )
     procedure.set_image_types("RGB*, GRAY*" if operation.inputs else "*")
     procedure.set_sensitivity_mask(_sensitivity(operation))
-    _describe(procedure, tr(operation.title) + "…", tr(operation.summary))
+    menu = f"{MENU}/{tr(operation.group)}" if operation.group else MENU
+    _describe(procedure, tr(operation.title) + "…", tr(operation.summary), menu)
     arguments.add_arguments(procedure, operation)
     flags = GObject.ParamFlags.READWRITE
     procedure.add_layer_return_value("result", tr("Result"), tr("The new layer"), True, flags)
@@ -110,9 +111,9 @@ def _add_action(procedure: Any) -> None:
     procedure.add_string_return_value("text", tr("Text"), tr("What happened"), "", flags)
 
 
-def _describe(procedure: Any, label: str, summary: str) -> None:
+def _describe(procedure: Any, label: str, summary: str, menu: str = MENU) -> None:
     procedure.set_menu_label(label)
-    procedure.add_menu_path(MENU)
+    procedure.add_menu_path(menu)
     procedure.set_documentation(summary, summary, procedure.get_name())
     procedure.set_attribution("Intarsia", "Intarsia", "2026")
 

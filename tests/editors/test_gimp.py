@@ -62,7 +62,12 @@ def _by_name(layers: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def test_the_procedures_and_their_menu_are_there_with_no_engine_running(gimp: session.Gimp) -> None:
     found = gimp.play("registered")
-    assert all(found[name]["menus"] == ["<Image>/Filters/Intarsia"] for name in found)
+    menu = "<Image>/Filters/Intarsia"
+    for name in ("jobs", "engine"):
+        assert found[name]["menus"] == [menu]
+    for name in ("blend", "harmonize"):
+        assert found[name]["menus"] == [menu + "/Pasted things"]
+    assert found["relabel"]["menus"] == [menu + "/Change a picture"]
     assert found["blend"]["label"] == "Blend…"
     assert {"method", "feather", "amount", "seed", "drawables"} <= set(found["blend"]["arguments"])
     assert {"quality", "strength", "fine-tune", "seed"} <= set(found["harmonize"]["arguments"])
@@ -417,7 +422,7 @@ def test_the_jobs_window_inserts_a_waiting_result(gimp: session.Gimp) -> None:
 
 
 @pytest.mark.usefixtures("engine")
-def test_the_engine_window_opens_and_the_menu_shows_every_entry(gimp: session.Gimp) -> None:
+def test_the_engine_window_opens_and_the_menu_has_its_groups(gimp: session.Gimp) -> None:
     file = _picture(gimp, "coffee_lemon", "Lemon")
     with gimp.screen(file) as screen:
         engine = screen.open("python-fu-intarsia-engine", "Intarsia: engine")
@@ -427,7 +432,7 @@ def test_the_engine_window_opens_and_the_menu_shows_every_entry(gimp: session.Gi
         session.wait_for(lambda: not screen.window("^Intarsia: engine$"), 20, "the window to close")
         screen.tool("windowfocus", "--sync", screen.main, "mousemove", "434", "13", "click", "1")
         time.sleep(1.0)
-        screen.tool("key", "Up", "key", "Up", "key", "Right")
+        screen.tool("key", "Up", "key", "Up", "key", "Right", "key", "Down", "key", "Right")
         time.sleep(1.0)
         screen.shot("menu")
         screen.tool("key", "Escape", "key", "Escape", "key", "Escape")

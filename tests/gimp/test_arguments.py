@@ -104,5 +104,8 @@ def test_every_operation_of_the_release_gets_a_procedure_in_the_menu() -> None:
     assert {"python-fu-intarsia-blend", "python-fu-intarsia-harmonize"} <= set(names)
     for name in names:
         procedure = plug_in.do_create_procedure(name)
-        assert procedure.facts["menu_path"] == [("<Image>/Filters/Intarsia",)]
+        ((path,),) = procedure.facts["menu_path"]
+        operation = procedures.offered_operations().get(name)
+        group = f"/{operation.group}" if operation is not None else ""
+        assert path == "<Image>/Filters/Intarsia" + group
         assert procedure.facts["menu_label"][0][0].endswith("…")

@@ -124,22 +124,25 @@ def _kernels() -> tuple[Any, Any] | None:
         "error_model": "numpy",
         "fastmath": {"contract", "nsz", "reassoc"},
     }
+    for part in (_load, _products, _exponentials):  # compiled code calls compiled code only
+        globals()[part.__name__] = numba.njit(inline="always", **options)(part)
     try:
-        return tuple(numba.njit(cache=True, **options)(f) for f in (_forward, _backward))  # type: ignore[return-value]
+        return (
+            numba.njit(cache=True, **options)(_forward),
+            numba.njit(cache=True, **options)(_backward),
+        )
     except RuntimeError:  # nowhere to keep it
-        return tuple(numba.njit(**options)(f) for f in (_forward, _backward))  # type: ignore[return-value]
+        return numba.njit(**options)(_forward), numba.njit(**options)(_backward)
 
 
 def _forward(q, k, v, bias, out, heads, start, stop):  # compiled: types are found at the call
     count, many = q.shape[0], k.shape[0]
     d = q.shape[2] // heads
     scale = np.float32(1.0 / np.sqrt(d))
-    ql = np.empty((d, LANES), np.float32)
-    kl = np.empty((many, d, LANES), np.float32)
-    vl = np.empty((many, d, LANES), np.float32)
-    ol = np.empty((d, LANES), np.float32)
-    logits = np.empty((many, LANES), np.float32)
-    top, total = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
+    fours, rest = d - d % 4, many - many % 4
+    ql, ol = np.empty((d, LANES), np.float32), np.empty((d, LANES), np.float32)
+    kl, vl = np.empty((many, d, LANES), np.float32), np.empty((many, d, LANES), np.float32)
+    a, total = np.empty((many, LANES), np.float32), np.empty(LANES, np.float32)
     bits = np.empty(LANES, np.int32)
     powers = bits.view(np.float32)
     for p in range(start, stop, LANES):
@@ -147,136 +150,161 @@ def _forward(q, k, v, bias, out, heads, start, stop):  # compiled: types are fou
         for h in range(heads):
             c = h * d
             for j in range(many):
-                for x in range(LANES):
-                    at = p + min(x, lanes - 1)
-                    for e in range(d):
-                        kl[j, e, x] = k[j, at, c + e]
-                        vl[j, e, x] = v[j, at, c + e]
+                _load(k[j], p, lanes, c, kl[j], np.float32(1.0))
+                _load(v[j], p, lanes, c, vl[j], np.float32(1.0))
             for i in range(count):
-                for x in range(LANES):
-                    at = p + min(x, lanes - 1)
-                    for e in range(d):
-                        ql[e, x] = q[i, at, c + e] * scale
-                top[:] = np.float32(-3e38)
+                _load(q[i], p, lanes, c, ql, scale)
                 for j in range(many):
-                    for x in range(LANES):
-                        logits[j, x] = bias[j]
-                    for e in range(d):
-                        for x in range(LANES):
-                            logits[j, x] += ql[e, x] * kl[j, e, x]
-                    for x in range(LANES):
-                        top[x] = max(top[x], logits[j, x])
-                total[:] = np.float32(0.0)
+                    _products(a[j], ql, kl[j], bias[j], fours)
+                _exponentials(a, total, bits, powers)
                 ol[:] = np.float32(0.0)
-                for j in range(many):
-                    # exp(l - top) = 2^n 2^f with n whole and f in [-1/2, 1/2]
-                    for x in range(LANES):
-                        t = max(
-                            (logits[j, x] - top[x]) * np.float32(1.4426950409), np.float32(-126)
-                        )
-                        n = np.floor(t + np.float32(0.5))
-                        f = t - n
-                        r = np.float32(1.535336188e-4)
-                        r = r * f + np.float32(1.339887440e-3)
-                        r = r * f + np.float32(9.618437357e-3)
-                        r = r * f + np.float32(5.550332471e-2)
-                        r = r * f + np.float32(2.402264791e-1)
-                        r = r * f + np.float32(6.931472029e-1)
-                        logits[j, x] = r * f + np.float32(1.0)
-                        bits[x] = (np.int32(n) + np.int32(127)) << np.int32(23)
-                    for x in range(LANES):
-                        logits[j, x] *= powers[x]
-                        total[x] += logits[j, x]
+                for j in range(0, rest, 4):  # four at once: sums are loaded and stored less often
                     for e in range(d):
                         for x in range(LANES):
-                            ol[e, x] += logits[j, x] * vl[j, e, x]
+                            ol[e, x] += (
+                                a[j, x] * vl[j, e, x]
+                                + a[j + 1, x] * vl[j + 1, e, x]
+                                + a[j + 2, x] * vl[j + 2, e, x]
+                                + a[j + 3, x] * vl[j + 3, e, x]
+                            )
+                for j in range(rest, many):
+                    for e in range(d):
+                        for x in range(LANES):
+                            ol[e, x] += a[j, x] * vl[j, e, x]
+                for e in range(d):
+                    for x in range(LANES):
+                        ol[e, x] /= total[x]
                 for x in range(lanes):
                     for e in range(d):
-                        out[i, p + x, c + e] = ol[e, x] / total[x]
+                        out[i, p + x, c + e] = ol[e, x]
 
 
 def _backward(q, k, v, bias, grad, dq, dk, dv, heads, start, stop):
+    # With weights a = softmax(l): da = grad . v, dl = a (da - sum(a da)), dq = sum(dl k),
+    # dk = sum(dl q), dv = sum(a grad). Four queries at once; those beyond the last one are zeros.
     count, many = q.shape[0], k.shape[0]
     d = q.shape[2] // heads
     scale = np.float32(1.0 / np.sqrt(d))
-    ql = np.empty((d, LANES), np.float32)
-    gl = np.empty((d, LANES), np.float32)
-    dql = np.empty((d, LANES), np.float32)
-    kl = np.empty((many, d, LANES), np.float32)
-    vl = np.empty((many, d, LANES), np.float32)
-    dkl = np.empty((many, d, LANES), np.float32)
-    dvl = np.empty((many, d, LANES), np.float32)
-    a = np.empty((many, LANES), np.float32)
-    da = np.empty((many, LANES), np.float32)
-    top, total = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
-    mean = np.empty(LANES, np.float32)
+    fours = d - d % 4
+    ql, gl = np.zeros((4, d, LANES), np.float32), np.zeros((4, d, LANES), np.float32)
+    dql = np.empty((4, d, LANES), np.float32)
+    kl, vl = np.empty((many, d, LANES), np.float32), np.empty((many, d, LANES), np.float32)
+    dkl, dvl = np.empty((many, d, LANES), np.float32), np.empty((many, d, LANES), np.float32)
+    a, da = np.empty((4, many, LANES), np.float32), np.empty((4, many, LANES), np.float32)
+    total, mean = np.empty(LANES, np.float32), np.empty(LANES, np.float32)
     bits = np.empty(LANES, np.int32)
     powers = bits.view(np.float32)
+    none = np.float32(0.0)
     for p in range(start, stop, LANES):
         lanes = min(LANES, stop - p)
         for h in range(heads):
             c = h * d
             for j in range(many):
-                for x in range(LANES):
-                    at = p + min(x, lanes - 1)
-                    for e in range(d):
-                        kl[j, e, x] = k[j, at, c + e]
-                        vl[j, e, x] = v[j, at, c + e]
-            dkl[:] = np.float32(0.0)
-            dvl[:] = np.float32(0.0)
-            for i in range(count):
-                for x in range(LANES):
-                    at = p + min(x, lanes - 1)
-                    for e in range(d):
-                        ql[e, x] = q[i, at, c + e] * scale
-                        gl[e, x] = grad[i, at, c + e]
-                top[:] = np.float32(-3e38)
+                _load(k[j], p, lanes, c, kl[j], np.float32(1.0))
+                _load(v[j], p, lanes, c, vl[j], np.float32(1.0))
+            dkl[:] = none
+            dvl[:] = none
+            for first in range(0, count, 4):
+                there = min(4, count - first)
+                for n in range(4):
+                    if n < there:
+                        _load(q[first + n], p, lanes, c, ql[n], scale)
+                        _load(grad[first + n], p, lanes, c, gl[n], np.float32(1.0))
+                    else:
+                        ql[n] = none
+                        gl[n] = none
+                    for j in range(many):
+                        _products(a[n, j], ql[n], kl[j], bias[j], fours)
+                        _products(da[n, j], gl[n], vl[j], none, fours)
+                    _exponentials(a[n], total, bits, powers)
+                    mean[:] = none
+                    for j in range(many):
+                        for x in range(LANES):
+                            a[n, j, x] /= total[x]
+                            mean[x] += a[n, j, x] * da[n, j, x]
+                    for j in range(many):
+                        for x in range(LANES):
+                            da[n, j, x] = a[n, j, x] * (da[n, j, x] - mean[x])
+                dql[:] = none
                 for j in range(many):
-                    for x in range(LANES):
-                        a[j, x] = bias[j]
-                        da[j, x] = np.float32(0.0)
                     for e in range(d):
                         for x in range(LANES):
-                            a[j, x] += ql[e, x] * kl[j, e, x]
-                            da[j, x] += gl[e, x] * vl[j, e, x]
-                    for x in range(LANES):
-                        top[x] = max(top[x], a[j, x])
-                total[:] = np.float32(0.0)
-                for j in range(many):
-                    for x in range(LANES):
-                        t = max((a[j, x] - top[x]) * np.float32(1.4426950409), np.float32(-126))
-                        n = np.floor(t + np.float32(0.5))
-                        f = t - n
-                        r = np.float32(1.535336188e-4)
-                        r = r * f + np.float32(1.339887440e-3)
-                        r = r * f + np.float32(9.618437357e-3)
-                        r = r * f + np.float32(5.550332471e-2)
-                        r = r * f + np.float32(2.402264791e-1)
-                        r = r * f + np.float32(6.931472029e-1)
-                        a[j, x] = r * f + np.float32(1.0)
-                        bits[x] = (np.int32(n) + np.int32(127)) << np.int32(23)
-                    for x in range(LANES):
-                        a[j, x] *= powers[x]
-                        total[x] += a[j, x]
-                mean[:] = np.float32(0.0)
-                for j in range(many):
-                    for x in range(LANES):
-                        a[j, x] /= total[x]
-                        mean[x] += a[j, x] * da[j, x]
-                dql[:] = np.float32(0.0)
-                for j in range(many):
-                    for x in range(LANES):
-                        da[j, x] = a[j, x] * (da[j, x] - mean[x])
-                    for e in range(d):
-                        for x in range(LANES):
-                            dvl[j, e, x] += a[j, x] * gl[e, x]
-                            dkl[j, e, x] += da[j, x] * ql[e, x]
-                            dql[e, x] += da[j, x] * kl[j, e, x]
-                for x in range(lanes):
-                    for e in range(d):
-                        dq[i, p + x, c + e] = dql[e, x] * scale
+                            dvl[j, e, x] += (
+                                a[0, j, x] * gl[0, e, x]
+                                + a[1, j, x] * gl[1, e, x]
+                                + a[2, j, x] * gl[2, e, x]
+                                + a[3, j, x] * gl[3, e, x]
+                            )
+                            dkl[j, e, x] += (
+                                da[0, j, x] * ql[0, e, x]
+                                + da[1, j, x] * ql[1, e, x]
+                                + da[2, j, x] * ql[2, e, x]
+                                + da[3, j, x] * ql[3, e, x]
+                            )
+                for n in range(there):
+                    for j in range(many):
+                        for e in range(d):
+                            for x in range(LANES):
+                                dql[n, e, x] += da[n, j, x] * kl[j, e, x]
+                    for x in range(lanes):
+                        for e in range(d):
+                            dq[first + n, p + x, c + e] = dql[n, e, x] * scale
             for j in range(many):
                 for x in range(lanes):
                     for e in range(d):
                         dk[j, p + x, c + e] = dkl[j, e, x]
                         dv[j, p + x, c + e] = dvl[j, e, x]
+
+
+def _load(rows, p, lanes, c, out, scale):
+    """Channels from ``c`` of the pixels from ``p``, side by side; the last one fills the lanes."""
+    for x in range(LANES):
+        at = p + min(x, lanes - 1)
+        for e in range(out.shape[0]):
+            out[e, x] = rows[at, c + e] * scale
+
+
+def _products(out, one, other, bias, fours):
+    """The sum over the channels of the products of two elements, and a bias."""
+    for x in range(LANES):
+        out[x] = bias
+    for e in range(0, fours, 4):
+        for x in range(LANES):
+            out[x] += (
+                one[e, x] * other[e, x]
+                + one[e + 1, x] * other[e + 1, x]
+                + one[e + 2, x] * other[e + 2, x]
+                + one[e + 3, x] * other[e + 3, x]
+            )
+    for e in range(fours, one.shape[0]):
+        for x in range(LANES):
+            out[x] += one[e, x] * other[e, x]
+
+
+def _exponentials(a, total, bits, powers):
+    """exp(a - max(a)) over the rows of ``a`` in its place, and their sum: 2^n 2^f with n whole and
+    f in [-1/2, 1/2], whose polynomial is that of Cephes' exp2f (relative error 2e-7)."""
+    for x in range(LANES):
+        total[x] = a[0, x]
+    for j in range(1, a.shape[0]):
+        for x in range(LANES):
+            total[x] = max(total[x], a[j, x])
+    for j in range(a.shape[0]):
+        for x in range(LANES):
+            a[j, x] -= total[x]
+    total[:] = np.float32(0.0)
+    for j in range(a.shape[0]):
+        for x in range(LANES):
+            t = max(a[j, x] * np.float32(1.4426950409), np.float32(-126.0))
+            n = np.floor(t + np.float32(0.5))
+            f = t - n
+            r = np.float32(1.535336188e-4) * f + np.float32(1.339887440e-3)
+            r = r * f + np.float32(9.618437357e-3)
+            r = r * f + np.float32(5.550332471e-2)
+            r = r * f + np.float32(2.402264791e-1)
+            r = r * f + np.float32(6.931472029e-1)
+            a[j, x] = r * f + np.float32(1.0)
+            bits[x] = (np.int32(n) + np.int32(127)) << np.int32(23)
+        for x in range(LANES):
+            a[j, x] *= powers[x]
+            total[x] += a[j, x]

@@ -17,7 +17,10 @@ from intarsia_models.evaluation.composition_experiments import composition
 from intarsia_models.evaluation.composition_report import write_composition
 from intarsia_models.evaluation.experiments import calibration, relabelling
 from intarsia_models.evaluation.looking import best_looks
+from intarsia_models.evaluation.mosaic_run import measure_mosaics
+from intarsia_models.evaluation.mosaic_trainings import SCALES
 from intarsia_models.evaluation.patch_run import measure_patches
+from intarsia_models.evaluation.patch_trainings import NEEDED, VARIANTS
 from intarsia_models.evaluation.report import write_report
 from intarsia_models.gan_training import PictureSet, read_pictures
 from intarsia_models.generators.generator import Generator
@@ -27,7 +30,7 @@ from intarsia_models.latent_composition.refinement import RANDOM_STARTS
 ROOT = Path(__file__).resolve().parent.parent
 
 
-PARTS = ("all", "relabelling", "composition", "patches")
+PARTS = ("all", "relabelling", "composition", "patches", "mosaic")
 
 
 @click.command()
@@ -50,10 +53,17 @@ PARTS = ("all", "relabelling", "composition", "patches")
 @click.option("--patch-size", default=64)
 @click.option("--patch-width", default=16)
 @click.option("--patch-batch", default=16)
-@click.option("--patch-iterations", default=500, help="Of each of eight trainings.")
+@click.option("--patch-iterations", default=600, help="Of each of six trainings, or eight.")
+@click.option("--patch-variants", type=click.Choice(["needed", "all"]), default="needed")
+@click.option("--patch-model", default="", help="A pack that learnt these classes longer.")
 @click.option(
     "--kept", type=click.Path(path_type=Path), help="Where trained models are found again."
 )
+@click.option("--templates", type=click.Path(path_type=Path), help="A folder, for mosaics.")
+@click.option("--contents", type=click.Path(path_type=Path), help="Likewise.")
+@click.option("--unseen", default="", help="Names of contents that no mosaic is trained on.")
+@click.option("--template-scale", default=0.5, help="Templates are used at this size.")
+@click.option("--mosaic-scale", type=click.Choice(list(SCALES)), default="small")
 @click.option("--seed", default=0)
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "docs")
 @click.option("--device-name", default="")
@@ -61,7 +71,8 @@ PARTS = ("all", "relabelling", "composition", "patches")
 def main(pack: str, pictures: Path | None, part: str, out: Path, **options: Any) -> None:
     """Measure a pack with real pictures that it was not trained on.
 
-    With --part patches: models of parts, trained here on labelled --pictures.
+    With --part patches: models of parts, trained here on labelled --pictures. With --part mosaic:
+    mosaics of --templates that follow --contents, trained here, too.
     """
     facts: dict[str, Any] = {
         "command": shlex.join(["python", "tools/evaluate.py", *sys.argv[1:]]),
@@ -70,6 +81,9 @@ def main(pack: str, pictures: Path | None, part: str, out: Path, **options: Any)
     }
     if part == "patches":
         _patches(pictures, out, facts, **options)
+        return
+    if part == "mosaic":
+        _mosaics(out, facts, **options)
         return
     folder = Path(pack) if Path(pack).is_dir() else packs_folder() / pack
     generator = load_generator(folder / "model")
@@ -98,6 +112,8 @@ def _patches(
     patch_width: int,
     patch_batch: int,
     patch_iterations: int,
+    patch_variants: str,
+    patch_model: str,
     kept: Path | None,
     seed: int,
     **_: Any,
@@ -113,6 +129,40 @@ def _patches(
         width=patch_width,
         batch=patch_batch,
         iterations=patch_iterations,
+        variants=NEEDED if patch_variants == "needed" else list(VARIANTS),
+        model=packs_folder() / patch_model / "model" if patch_model else None,
+        kept=kept,
+        device="cuda" if torch.cuda.is_available() else "cpu",
+        seed=seed,
+        say=click.echo,
+    )
+    click.echo(out / "results.md")
+
+
+def _mosaics(
+    out: Path,
+    facts: dict[str, Any],
+    *,
+    templates: Path | None,
+    contents: Path | None,
+    unseen: str,
+    template_scale: float,
+    mosaic_scale: str,
+    kept: Path | None,
+    seed: int,
+    **_: Any,
+) -> None:
+    if templates is None or contents is None:
+        raise click.UsageError("--part mosaic needs --templates and --contents: folders.")
+    names = [name.strip() for name in unseen.split(",")]
+    measure_mosaics(
+        templates,
+        contents,
+        out,
+        facts,
+        unseen=tuple(name for name in names if name),
+        template_scale=template_scale,
+        scale=mosaic_scale,
         kept=kept,
         device="cuda" if torch.cuda.is_available() else "cpu",
         seed=seed,

@@ -71,7 +71,8 @@ def material(
         side: Longer side of the contents.
 
     Raises:
-        UnsuitablePicture: A folder is missing, or holds no pictures.
+        UnsuitablePicture: A folder is missing, or holds no pictures, or all contents or none are
+            kept out.
     """
     every = PictureSource.from_folder(contents, largest_side=side)
     kept = [n for n, name in enumerate(every.names) if Path(name).stem in unseen]

@@ -1,0 +1,146 @@
+"""Seconds and peak memory of whole mosaics, each in a fresh process:
+``python -m intarsia_models.evaluation.mosaic_cost``."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from intarsia_models.mosaic.model import MosaicModel, build_network
+from intarsia_models.mosaic.rendering import render
+from intarsia_models.mosaic.settings import MosaicSettings
+from intarsia_models.mosaic.templates import PictureSource
+
+CASES = ((4, 0.06), (8, 0.06), (16, 0.06), (8, 0.25))
+"""(K, megapixels), for a CPU."""
+LARGE_CASES = ((8, 1.0), (50, 1.0), (50, 5.0), (50, 20.0))
+"""For a GPU."""
+TILE = 128
+ASPECT = 1.5
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one mosaic."""
+
+    count: int
+    """K."""
+    megapixels: float
+    norm: str
+    seconds: float
+    peak_mb: float
+    """Above what the process takes before it: on a CPU all of it, pictures and weights, too; on a
+    GPU its own memory."""
+
+
+def rendering_costs(
+    model: MosaicModel,
+    *,
+    cases: Sequence[tuple[int, float]] | None = None,
+    norms: Sequence[str] = ("fast", "exact"),
+    tile: int | None = TILE,
+    memory_mb: int = 4096,
+    precision: str = "float32",
+    device: str = "cpu",
+) -> list[Cost]:
+    """Render random pictures with networks of a model's sizes.
+
+    Args:
+        model: Only its settings count; the weights are random.
+        cases: (K, megapixels); None: `CASES` or, on a GPU, `LARGE_CASES`.
+        norms: See `rendering.render`.
+        tile: Side of the tiles; None: by ``memory_mb``.
+        memory_mb: See `rendering.render`.
+        precision: See there.
+        device: Where.
+
+    Raises:
+        CalledProcessError: A process failed, for example for lack of memory.
+    """
+    found = []
+    for count, megapixels in cases or (CASES if device == "cpu" else LARGE_CASES):
+        for norm in norms:
+            case = {
+                "settings": model.settings.to_card(),
+                "count": count,
+                "megapixels": megapixels,
+                "norm": norm,
+                "tile": tile,
+                "memory_mb": memory_mb,
+                "precision": precision,
+                "device": device,
+            }
+            found.append(
+                Cost(
+                    count,
+                    megapixels,
+                    norm,
+                    **in_fresh_process("intarsia_models.evaluation.mosaic_cost", case),
+                )
+            )
+    return found
+
+
+def in_fresh_process(module: str, case: dict[str, Any]) -> dict[str, Any]:
+    """What a module prints as JSON when it is run with a case."""
+    threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
+    done = subprocess.run(
+        [sys.executable, "-m", module, json.dumps(case)],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **threads},
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def peak_mb(device: str) -> float:
+    """Most that was taken so far: by the process, or of the device's memory."""
+    if device == "cpu":
+        used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return used / (2**20 if sys.platform == "darwin" else 2**10)
+    return torch.cuda.max_memory_allocated() / 2**20
+
+
+def _run(case: dict[str, Any]) -> dict[str, float]:
+    settings, device = MosaicSettings.from_card(case["settings"]), case["device"]
+    model = MosaicModel(build_network(settings)).to(device)
+    source = torch.Generator().manual_seed(0)
+    pictures = [torch.randint(0, 256, (3, 200, 200), generator=source).byte() for _ in range(8)]
+    canvases = PictureSource(pictures).canvases(settings.slots or case["count"], seed=0)
+
+    def compose(size: tuple[int, int]) -> None:
+        content = None
+        if settings.guided:
+            content = torch.rand(1, 3, *size, generator=source) * 2 - 1
+        options = {key: case[key] for key in ("tile", "memory_mb", "norm", "precision")}
+        render(model, content, canvases, size, **options)
+        if device != "cpu":
+            torch.cuda.synchronize()
+
+    compose((64, 64))  # compiles, and fills caches
+    before, begun = peak_mb(device), time.perf_counter()
+    height = round((case["megapixels"] * 1e6 / ASPECT) ** 0.5)
+    compose((height, round(height * ASPECT)))
+    return {
+        "seconds": round(time.perf_counter() - begun, 2),
+        "peak_mb": round(peak_mb(device) - before),
+    }
+
+
+def main() -> None:
+    """Measure the case that is the first argument; print JSON."""
+    print(json.dumps(_run(json.loads(sys.argv[1]))))
+
+
+if __name__ == "__main__":
+    main()

@@ -17,7 +17,13 @@ from pathlib import Path
 from intarsia_client.errors import IntarsiaError, InvalidRequest, from_dict
 from intarsia_daemon.class_labels import read_labels
 from intarsia_daemon.model_card import CARD
-from intarsia_daemon.model_store import CONTENT, THUMBNAIL, THUMBNAIL_LIMIT, ModelStore
+from intarsia_daemon.model_store import (
+    CONTENT,
+    THUMBNAIL,
+    THUMBNAIL_LIMIT,
+    ModelStore,
+    verified_folder,
+)
 
 LONGEST_S = 600.0
 """Time that reading a foreign model may take."""
@@ -74,16 +80,7 @@ def import_model(
 
 
 def _import_stored(folder: Path, store: ModelStore, title: str) -> str:
-    try:
-        # as packs are read: a copied folder may have another name
-        card = ModelStore(folder.parent / ".none", packs=folder.parent).verify(folder.name)
-    except IntarsiaError as error:
-        raise IntarsiaError(
-            error.what,
-            value=str(folder),
-            remedy="Copy the folder again from where it came.",
-            code=error.code,
-        ) from None
+    card = verified_folder(folder)
     small = folder / THUMBNAIL
     thumbnail = None
     if small.is_file() and not small.is_symlink() and small.stat().st_size <= THUMBNAIL_LIMIT:

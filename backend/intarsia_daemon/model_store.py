@@ -155,19 +155,10 @@ class ModelStore:
             InvalidRequest: There is no such model.
             IntarsiaError: MODEL_LOAD_FAILED, if a file is missing, changed, or not of the model.
         """
-        card, content = self.card(model_id), self._existing(model_id) / CONTENT
-        try:
-            found = dict(plain_files(content))
-        except (OSError, ValueError) as error:
-            raise self._damaged(model_id, CONTENT, str(error)) from None
-        for name in sorted(set(found) ^ set(card.files)):
-            reason = "is missing" if name in card.files else "does not belong to the model"
-            raise self._damaged(model_id, name, reason)
-        for name, entry in card.files.items():
-            if found[name].stat().st_size != entry.bytes:
-                raise self._damaged(model_id, name, f"should have {entry.bytes} bytes")
-            if file_hash(found[name]) != entry.sha256:
-                raise self._damaged(model_id, name, "has changed since it was written")
+        card, folder = self.card(model_id), self._existing(model_id)
+        problem = _difference(card, folder)
+        if problem is not None:
+            raise self._damaged(model_id, *problem)
         return card
 
     def add(
@@ -262,6 +253,32 @@ class ModelStore:
         self._verified.pop(model_id, None)
         self._on_change()
         return freed
+
+    def export(self, model_id: str, target: Path) -> None:
+        """Copy a model into a new folder, to be taken over on another machine.
+
+        Args:
+            model_id: Its id.
+            target: The folder to make: ``card.json``, ``model/`` and the thumbnail, as
+                `intarsia_daemon.model_import.import_model` takes it.
+
+        Raises:
+            InvalidRequest: There is no such model, or ``target`` is there already.
+            IntarsiaError: MODEL_LOAD_FAILED, if it is damaged.
+            OSError: It cannot be written.
+        """
+        self.verify(model_id)
+        if target.exists():
+            raise InvalidRequest(
+                f"{target} is there already.", value=str(target), remedy="Name a new folder."
+            )
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.parent / f".exporting-{secrets.token_hex(8)}"
+        try:
+            shutil.copytree(self._existing(model_id), fresh)
+            os.rename(fresh, target)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
 
     def sweep(self) -> None:
         """Remove what additions and removals that were killed left behind."""
@@ -359,6 +376,49 @@ def _facts(content: Path) -> dict[str, Any]:
         "licence": found.licence,
     }
     return {name: value for name, value in facts.items() if value}
+
+
+def verified_folder(folder: Path) -> Card:
+    """The card of a model's folder, of any name, whose bytes are what the card says.
+
+    Args:
+        folder: As `ModelStore.export` makes it.
+
+    Raises:
+        IntarsiaError: MODEL_LOAD_FAILED, if it is damaged; names the file.
+    """
+    try:
+        card = any_card(folder)
+        problem = _difference(card, folder)
+    except (OSError, ValueError) as error:
+        problem = CARD, str(error)
+    else:
+        if problem is None:
+            return card
+    name, reason = problem
+    raise IntarsiaError(
+        f"The model in {folder} is damaged: {name} {reason}.",
+        value=str(folder),
+        remedy="Copy the folder again from where it came.",
+        code="MODEL_LOAD_FAILED",
+    )
+
+
+def _difference(card: Card, folder: Path) -> tuple[str, str] | None:
+    """The first file that is not what the card says, and what is wrong with it."""
+    content = folder / CONTENT
+    try:
+        found = dict(plain_files(content))
+    except (OSError, ValueError) as error:
+        return CONTENT, str(error)
+    for name in sorted(set(found) ^ set(card.files)):
+        return name, "is missing" if name in card.files else "does not belong to the model"
+    for name, entry in card.files.items():
+        if found[name].stat().st_size != entry.bytes:
+            return name, f"should have {entry.bytes} bytes"
+        if file_hash(found[name]) != entry.sha256:
+            return name, "has changed since it was written"
+    return None
 
 
 def _card(folder: Path, shipped: bool) -> Card:

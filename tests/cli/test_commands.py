@@ -262,6 +262,20 @@ def test_a_model_is_imported_only_whole(intarsia: Intarsia, tmp_path: Path) -> N
     assert intarsia("models", "import", tmp_path).code == 2
 
 
+def test_an_exported_model_can_be_imported_again(intarsia: Intarsia, tmp_path: Path) -> None:
+    name = a_model(home() / "models", "Sky")
+    folder = tmp_path / "for a friend"
+    assert intarsia("models", "export", "Sky", folder, "--json").json == {
+        "id": name,
+        "folder": str(folder),
+    }
+    assert intarsia("models", "export", name[:16], folder).code == 2  # nothing is replaced
+    assert intarsia("models", "remove", name).code == 0
+    assert intarsia("models", "import", folder).code == 0
+    assert intarsia("models", "show", name, "--json").json["title"] == "Sky"
+    assert intarsia("models", "export", "nobody", tmp_path / "new").code == 2
+
+
 def test_models_that_ship_are_listed_as_such_and_stay(
     intarsia: Intarsia, no_packs: Path, tmp_path: Path
 ) -> None:

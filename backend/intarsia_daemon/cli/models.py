@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from intarsia_client.catalog import able
 from intarsia_client.endpoint import Endpoint, home
 from intarsia_client.errors import EngineError, IntarsiaError, InvalidRequest
 from intarsia_client.schema import ModelRef, Operation
@@ -31,7 +32,7 @@ _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 @click.group()
 def models() -> None:
-    """The models that were trained or imported: list, show, import, verify, remove."""
+    """The models that were trained or imported: list, show, import, export, verify, remove."""
 
 
 @models.command("list")
@@ -141,6 +142,23 @@ def _facts(entry: Mapping[str, Any]) -> str:
     return ", ".join(facts)
 
 
+@models.command("export")
+@click.argument("model")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def export_model(model: str, folder: Path, as_json: bool) -> None:
+    """Copy MODEL (the beginning of its id, or its title) into FOLDER, which is made.
+
+    "intarsia models import FOLDER" takes it over on another machine, and it is used at once there.
+    """
+    chosen = titled_model(model)
+    store().export(chosen, folder.absolute())
+    if as_json:
+        print_object({"id": chosen, "folder": str(folder.absolute())})
+        return
+    click.echo(f"{chosen} is in {folder} now. There: intarsia models import {folder}")
+
+
 @models.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def formats(as_json: bool) -> None:
@@ -247,26 +265,46 @@ def find_model(beginning: str) -> str:
 def named_models(operation: Operation, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters with every model by its id: the beginning of an id or a title will do.
 
-    A name that fits no model here is left as it is; the engine may know it.
+    Of models with one title those count that can do what the operation needs. A name that fits no
+    model here is left as it is; the engine may know it.
 
     Raises:
         InvalidRequest: Several models are meant.
     """
     found = dict(parameters)
-    wanted = [p.name for p in operation.parameters if isinstance(p, ModelRef) and found[p.name]]
+    wanted = [p for p in operation.parameters if isinstance(p, ModelRef) and found[p.name]]
     entries = store().list() if wanted else []
-    for name in wanted:
-        text = found[name]
-        hits = [item["id"] for item in entries if text in (item["id"], item["title"])]
-        hits = hits or [item["id"] for item in entries if item["id"].startswith(text)]
-        if len(hits) > 1:
-            raise InvalidRequest(
-                f"Several models are meant with {text!r}.",
-                value=text,
-                remedy=f"Say which: {', '.join(hits)}.",
-            )
-        found[name] = hits[0] if hits else text
+    for parameter in wanted:
+        text = found[parameter.name]
+        fitting = _meant(text, able(entries, parameter.capability))
+        found[parameter.name] = fitting or _meant(text, entries) or text
     return found
+
+
+def titled_model(text: str) -> str:
+    """The id of the one model of that id, title or beginning of an id.
+
+    Raises:
+        InvalidRequest: None or several are meant.
+    """
+    return _meant(text, store().list()) or find_model(text)
+
+
+def _meant(text: str, entries: list[dict[str, Any]]) -> str:
+    """The id that a text means; empty for none.
+
+    Raises:
+        InvalidRequest: Several models are meant.
+    """
+    hits = [item["id"] for item in entries if text in (item["id"], item["title"])]
+    hits = hits or [item["id"] for item in entries if item["id"].startswith(text)]
+    if len(hits) > 1:
+        raise InvalidRequest(
+            f"Several models are meant with {text!r}.",
+            value=text,
+            remedy=f"Say which: {', '.join(hits)}.",
+        )
+    return hits[0] if hits else ""
 
 
 def size_text(count: int) -> str:

@@ -16,6 +16,7 @@ from intarsia_daemon.context import Context
 from intarsia_daemon.generator_models import bytes_of
 from intarsia_daemon.model_card import Card
 from intarsia_daemon.mosaic_parameters import Wishes
+from intarsia_daemon.mosaic_templates import Templates
 from intarsia_daemon.picture_models import settings_hash
 from intarsia_daemon.pixels import thumbnail
 from intarsia_models.mosaic.cost import expected_seconds
@@ -80,7 +81,7 @@ def loaded_mosaic(context: Context, model_id: str) -> Iterator[MosaicModel]:
 
 
 def serving_model(
-    context: Context, wishes: Wishes, templates: PictureSource, model: str
+    context: Context, wishes: Wishes, templates: Templates, model: str
 ) -> FoundModel | None:
     """The stored model that is best for these templates, if there is one.
 
@@ -104,7 +105,7 @@ def serving_model(
         card = context.models.card(chosen)
         _check_guidance(card, wishes)
         return FoundModel(chosen, card)
-    wanted, mark = _guidance(wishes), templates.fingerprint()
+    wanted, mark = _guidance(wishes), templates.fingerprint
     fitting = [
         (model_id, card)
         for model_id, card in context.models.cards()
@@ -124,7 +125,7 @@ def serving_model(
 def trained_model(
     context: Context,
     wishes: Wishes,
-    templates: PictureSource,
+    templates: Templates,
     contents: PictureSource | None,
     *,
     title: str,
@@ -158,7 +159,7 @@ def trained_model(
 def learnt(
     context: Context,
     wishes: Wishes,
-    templates: Sequence[PictureSource],
+    templates: Sequence[Templates],
     contents: PictureSource | None,
     *,
     title: str,
@@ -179,12 +180,13 @@ def learnt(
         report: A folder for curves and samples; empty: none.
     """
     networks, training = wishes.networks(), wishes.training()
-    marks = [source.fingerprint() for source in templates]
+    marks = [item.fingerprint for item in templates]
     mark = marks[0] if len(marks) == 1 else hashlib.sha256("".join(marks).encode()).hexdigest()
     described = {
         "networks": networks.to_card(),
         "training": training.to_card(),
         "contents": "" if contents is None else contents.fingerprint(),
+        "scales": [item.source.scale for item in templates],
     }
     wanted = settings_hash(described, context.seed if again else 0)
     known = None if again else shared.known_result(context, mark, FAMILY, wanted, task=TASK)
@@ -195,7 +197,12 @@ def learnt(
     following = shared.Training(context, STAGE, plain, report, speed=SPEED)
     with context.phase("train"), following.following() as follow:
         trained = train_mosaic(
-            list(templates), contents, networks, training, on_progress=follow, **following.arguments
+            [item.source for item in templates],
+            contents,
+            networks,
+            training,
+            on_progress=follow,
+            **following.arguments,
         )
     capabilities = [CAPABILITY, _guidance(wishes)]
     if len(templates) > 1 and wishes.style == "magic":

@@ -122,6 +122,6 @@ def check_layers(count: int, size: tuple[int, int]) -> None:
         raise InvalidRequest(
             f"{count} layers of {size[1]} x {size[0]} pixels would take {asked >> 20} MiB.",
             value=asked,
-            remedy=f"Use at most {fitting} templates, a smaller area, or choose Gives: Picture.",
+            remedy=f"Use at most {fitting} templates, a smaller area, or choose Gives: Collage.",
             code="TOO_LARGE",
         )

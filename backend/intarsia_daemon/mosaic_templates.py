@@ -55,8 +55,8 @@ class Templates:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 of the pixels and their size."""
-        return self.source.fingerprint()
+        """SHA-256 of the pixels, at whatever size they are used."""
+        return PictureSource(self.source.pictures, names=self.source.names).fingerprint()
 
     @property
     def title(self) -> str:

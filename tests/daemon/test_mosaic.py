@@ -257,7 +257,7 @@ def test_how_long_it_takes_is_said_beforehand(tmp_path: Path) -> None:
     known = found.estimate(parameters, {"picture": (400, 300)}, context)
     assert unknown.trains and not known.trains and unknown.seconds > known.seconds > 0
     larger = found.estimate(parameters, {"picture": (800, 600)}, context)
-    assert larger.seconds == pytest.approx(4 * known.seconds, rel=0.05)
+    assert larger.seconds == pytest.approx(4 * known.seconds)
 
 
 def test_choices_are_weights_for_learning_and_adjustments_afterwards() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from intarsia_daemon.demo.collages import COLLAGES
 from intarsia_daemon.demo.example import Example
+from intarsia_daemon.demo.mosaics import MOSAICS
 from intarsia_daemon.demo.one_picture import ONE_PICTURE
 
 PICTURES = (
@@ -163,5 +164,6 @@ EXAMPLES = (
         before="the picture",
     ),
     *COLLAGES,
+    *MOSAICS,
     *ONE_PICTURE,
 )

@@ -64,11 +64,11 @@ def estimate(
             "Gives",
             "What is put into the document.",
             (
-                Option("picture", "Picture", "One layer, seams refined."),
-                Option("collage", "Collage", "One layer before that: copied and pasted only."),
+                Option("collage", "Collage", "One layer: pieces of your pictures as they are."),
+                Option("picture", "Refined", "One layer: closer to the guide, colours may shift."),
                 Option("layers", "Layers", "A group: a layer with a mask for each template."),
             ),
-            default="picture",
+            default="collage",
         ),
         wished.SEGMENTS,
         wished.EDGES,
@@ -140,12 +140,12 @@ def mosaic(
         _check_form(gives, color_map, wishes, place)
     chosen = None
     if model or learn == "auto":
-        chosen = models.serving_model(context, wishes, found.source, model)
+        chosen = models.serving_model(context, wishes, found, model)
     if chosen is None:
         title = f"Mosaic of {found.title}"
         contents = place.contents() if wishes.guided else None
         chosen = models.trained_model(
-            context, wishes, found.source, contents, title=title, again=learn == "new"
+            context, wishes, found, contents, title=title, again=learn == "new"
         )
     with models.loaded_mosaic(context, chosen.id) as loaded:
         plan = composing.planned(context, loaded, place, found.source, wishes)
@@ -191,7 +191,7 @@ def _check_form(gives: str, color_map: bool, wishes: Wishes, place: places.Place
             "A mosaic that is painted anew consists of no templates: it has neither layers nor a "
             "map.",
             value=gives,
-            remedy="Choose Gives: Picture without the map, or another method.",
+            remedy="Choose Gives: Refined without the map, or another method.",
         )
     if gives == "layers":
         places.check_layers(wishes.count, place.size)

@@ -86,10 +86,10 @@ def estimate(
             "Gives",
             "What is written.",
             (
-                Option("picture", "Picture", "Seams refined."),
-                Option("collage", "Collage", "Before that: copied and pasted only."),
+                Option("collage", "Collage", "Pieces of your pictures as they are."),
+                Option("picture", "Refined", "Closer to the frames, colours may shift."),
             ),
-            default="picture",
+            default="collage",
         ),
         wished.SEGMENTS,
         wished.EDGES,
@@ -138,12 +138,12 @@ def mosaic_frames(
         found = own.gathered_templates(templates, pictures, scale, tick=context.tick)
     chosen = None
     if model or learn == "auto":
-        chosen = models.serving_model(context, wishes, found.source, model)
+        chosen = models.serving_model(context, wishes, found, model)
     if chosen is None:
         contents = own.pictures_of_folder(frames, "Frames", most=LEARNT_FRAMES, tick=context.tick)
         title = f"Mosaic of {found.title}"
         chosen = models.trained_model(
-            context, wishes, found.source, contents, title=title, again=learn == "new"
+            context, wishes, found, contents, title=title, again=learn == "new"
         )
     with models.loaded_mosaic(context, chosen.id) as loaded:
         first = places.whole_place(read_picture(folder / names[0]).picture)

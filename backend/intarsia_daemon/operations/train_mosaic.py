@@ -110,7 +110,7 @@ def train_mosaic(
     found = models.learnt(
         context,
         wishes,
-        [item.source for item in sets],
+        sets,
         guides,
         title=title or Path(pictures).name,
         operation="train_mosaic",

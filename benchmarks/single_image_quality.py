@@ -98,6 +98,9 @@ def _options() -> argparse.Namespace:
         metavar="NAME=VALUE",
         help="a setting other than the quality's, for example iterations=900",
     )
+    parser.add_argument(
+        "--side", type=int, help="pixels that the longer side is first brought to, for memory"
+    )
     parser.add_argument("--single", action="store_true", help="train in single precision")
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -112,7 +115,16 @@ def _models(options: argparse.Namespace) -> list[tuple[str, TrainedModel, dict[s
         folders = sorted(path for path in options.models.iterdir() if path.is_dir())
         return [(path.name, *_stored(path, options.device)) for path in folders]
     chosen = {file.stem: _read(file) for file in options.pictures} or _of_the_demo()
+    if options.side is not None:
+        chosen = {name: _with_side(picture, options.side) for name, picture in chosen.items()}
     return [(name, *_trained(name, picture, options)) for name, picture in chosen.items()]
+
+
+def _with_side(picture: Tensor, side: int) -> Tensor:
+    scale = side / max(picture.shape[-2:])
+    size = [round(length * scale) for length in picture.shape[-2:]]
+    made = torch.nn.functional.interpolate(picture, size, mode="bicubic", antialias=True)
+    return made.clamp(-1, 1)
 
 
 def _trained(

@@ -72,8 +72,15 @@ step tests "$python" -m pytest -q -m gpu tests/models tests/daemon
 step single_image_step "$python" benchmarks/single_image.py --device cuda --json
 # 3. Time to a finished harmonization model and to a fine-tune, in every quality, with pictures.
 step harmonize_whole "$python" benchmarks/harmonize_whole.py --device cuda --out "$out/harmonize"
-#    And of a generation model: variations beside the figures of the paper.
-step single_image_quality "$python" benchmarks/single_image_quality.py --device cuda --json
+#    And of generation models of six pictures: variations, seconds and memory beside the figures of the paper;
+#    with --peer FOLDER also beside samples of the public code.
+step single_image_quality "$python" benchmarks/single_image_quality.py --device cuda --quality normal \
+  --out "$out/single_image" --montage "$out/single_image.png"
+#    Memory at 250 and at 1000 px (the aims: 1.5 and 8 GiB).
+for side in 250 1000; do
+  step "single_image_memory_$side" "$python" benchmarks/single_image_quality.py --device cuda --quality normal \
+    --side "$side" --set "max_size=$side" --set iterations=20 --samples 2
+done
 # 4. Poisson blending with tensors on the device.
 step poisson "$python" benchmarks/poisson.py --device cuda --json
 # 5. One composite (goal 10 ms at 256 px), adapting in 30 steps (goal 1.5 s), and optimisation instead.

@@ -82,6 +82,9 @@ def roots_of(
 def pieces_of(document: Any, roots: Sequence[Any], size: tuple[int, int]) -> list[Piece]:
     """The pieces that show something inside the picture, from the back to the front.
 
+    A plain layer is whole even where it reaches beyond the canvas; what has masks or must be
+    composed is not, since Krita does that on the canvas only.
+
     Args:
         document: The open picture.
         roots: From `roots_of`: a single group stands for its layers, each with what is in it.
@@ -102,8 +105,12 @@ def pieces_of(document: Any, roots: Sequence[Any], size: tuple[int, int]) -> lis
             runs[-1].append(node)
         else:
             runs.append([node])
-    places = [crop(rectangle(run[0].bounds()), size) for run in runs]
-    found = [Piece(tuple(run), place) for run, place in zip(runs, places) if place is not None]
+    found = []
+    for run in runs:
+        whole = rectangle(run[0].bounds())
+        inside = crop(whole, size)
+        if inside is not None:
+            found.append(Piece(tuple(run), whole if _is_plain(run) else inside))
     if not found and alone is not None:
         raise refuse(
             tr("Nothing shows in the group %s.", quoted(alone.name())),
@@ -134,6 +141,13 @@ def selected_layers(document: Any) -> list[Any]:
         and node.type() in LAYER_TYPES
         and not any(node_id(parent) in chosen for parent, _ in way_up(document, node))
     ]
+
+
+def _is_plain(run: Sequence[Any]) -> bool:
+    """Whether a piece is nothing but its layer's own pixels."""
+    (node, *others) = run
+    plain = node.type() == "paintlayer" and not node.childNodes() and not node.layerStyleToAsl()
+    return plain and not others
 
 
 def _are_neighbours(one: Any, other: Any) -> bool:

@@ -73,10 +73,12 @@ def test_the_templates_are_the_group_s_layers_and_the_guide_is_what_lies_below(
 ) -> None:
     found = seen("makes_a_mosaic")
     assert found["reads"] == (
-        "Reads: group “Templates”: 4 pieces, 63×41; Guide: what lies below, 72×56"
+        "Reads: group “Templates”: 4 pieces, 75×41; Guide: what lies below, 72×56"
     )
     assert found["guides"][:3] == ["What lies below, 72×56", "Whole picture, 72×56", "None"]
     assert [x["input"] for x in found["recipe"]["inputs"]] == ["picture"] + 4 * ["templates"]
+    sizes = [(x["width"], x["height"]) for x in found["recipe"]["inputs"]]
+    assert sizes == [(72, 56)] + 4 * [(36, 32)], "pieces are whole beyond the canvas"
     assert found["collage"] == ["Mosaic of Portrait", found["whole"]]
 
 

@@ -42,9 +42,7 @@ def test_the_layers_of_the_active_group_are_the_pieces_from_the_back_to_the_fron
     assert bytes(pieces[2].data) == bytes([255, 255, 0, 128]) * 4
 
 
-def test_hidden_empty_and_pictureless_layers_and_what_lies_beyond_the_canvas_are_no_pieces() -> (
-    None
-):
+def test_hidden_empty_and_pictureless_layers_and_those_beyond_the_canvas_are_no_pieces() -> None:
     made = collage()
     group = group_of(made)
     group.children[1].setVisible(False)
@@ -53,9 +51,18 @@ def test_hidden_empty_and_pictureless_layers_and_what_lies_beyond_the_canvas_are
     made.layer("Edge", group, "transparencymask").fill(WHITE, 0, 0, 12, 8)
     made.layer("Outside", group).fill(RED, 20, 20, 2, 2)
     made.layer("Half outside", group).fill(RED, -1, -1, 3, 3)
+    masked = made.layer("Masked", group)
+    masked.fill(RED, -1, -1, 3, 3)
+    made.layer("Shape", masked, "transparencymask").fill(WHITE, -1, -1, 3, 3)
     made.active = group
     found = [place(p) for p in read_all(made)]
-    assert found == [("Ground", 0, 4, 6, 3), ("Sun", 8, 0, 2, 2), ("Half outside", 0, 0, 2, 2)]
+    assert found == [
+        ("Ground", 0, 4, 6, 3),
+        ("Sun", 8, 0, 2, 2),
+        ("Half outside", -1, -1, 3, 3),
+        ("Masked", 0, 0, 2, 2),
+    ]
+    assert bytes(read_all(made)[2].data) == bytes([255, 0, 0, 255]) * 9
 
 
 @pytest.mark.parametrize("depth", ["U8", "U16"])

@@ -61,7 +61,7 @@ def open_templates():
     above = None
     for number in range(TEMPLATES):
         node = document.createNode(f"Stripes {number}", "paintlayer")
-        place = (2 + 9 * number, 4 + 3 * number, 36, 32)
+        place = (-8 + 13 * number, 4 + 3 * number, 36, 32)
         node.setPixelData(QByteArray(stripes(36, 32, number)), *place)
         group.addChildNode(node, above)
         above = node

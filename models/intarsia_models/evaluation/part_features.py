@@ -18,6 +18,7 @@ from torch import Tensor
 from intarsia_models.evaluation.patch_trainings import FULL, Trained
 from intarsia_models.evaluation.plain_gan import critic_features
 from intarsia_models.gan_training.pictures import PictureSet
+from intarsia_models.key_patches.model import KeyPatchModel
 from intarsia_models.key_patches.objectness import key_boxes
 from intarsia_models.key_patches.patches import cut_patches
 
@@ -57,6 +58,7 @@ def telling(
     training: PictureSet,
     test: PictureSet,
     *,
+    model: KeyPatchModel | None = None,
     seed: int = 0,
     say: Callable[[str], object] = lambda text: None,
 ) -> Telling:
@@ -67,6 +69,7 @@ def telling(
         learnt: The classes that they learnt from, of those of the pictures.
         training: Labelled pictures of all classes.
         test: The same, held out.
+        model: One that learnt longer, for a line of its own.
         seed: Of the machine.
         say: Told in a sentence what is done.
     """
@@ -76,6 +79,8 @@ def telling(
         "critic that learnt nothing": lambda x: critic_features(trained.untrained, x),
         "plain pixels": _pixels,
     }
+    if model is not None:
+        kinds["critic of the pack"] = model.features
     sets = [training, test]
     wholes = [one.pixels.float() / 127.5 - 1.0 for one in sets]
     parts = [_best_parts(one.pixels) for one in sets]

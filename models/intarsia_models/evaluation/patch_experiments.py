@@ -73,6 +73,7 @@ def experiments(
     held_out: PictureSet,
     look: Look,
     *,
+    model: KeyPatchModel | None = None,
     seed: int = 0,
     say: Callable[[str], object] = lambda text: None,
 ) -> Experiments:
@@ -83,41 +84,46 @@ def experiments(
         training: What they learnt from.
         held_out: Pictures of the same classes that they have not seen.
         look: What sets of pictures are compared with.
+        model: One that learnt longer, for all but the comparison of structures; None: the
+            published one of ``trained``.
         seed: Of random parts and the models' random numbers.
         say: Told in a sentence what is done.
     """
     measuring = _Measuring(training, held_out, look, seed)
     models = trained.models
-    full = models[FULL]
+    main = model or models[FULL]
     say("key parts and random ones")
-    usual = measuring.row(FULL, full)
-    chosen = [
-        measuring.renamed(usual, "key parts"),
-        measuring.row("random parts, to the same model", full, choice="random"),
-        measuring.row(f"random parts, to a model {RANDOM}", models[RANDOM], choice="random"),
-    ]
+    usual = measuring.row("key parts", main)
+    chosen = [usual, measuring.row("random parts", main, choice="random")]
+    if RANDOM in models:
+        name = f"random parts, {RANDOM}"
+        chosen.append(measuring.row(name, models[RANDOM], choice="random"))
     say("objectives and structures")
-    structures = [usual]
-    structures += [measuring.row(n, models[n]) for n in (PLAIN, NO_MASK, CONDITIONAL, AUTO)]
+    structures = [
+        measuring.row(name, models[name]) for name in (FULL, PLAIN, NO_MASK, CONDITIONAL, AUTO)
+    ]
     structures.append(measuring.nearest(usual.wholes))
     say("number and quality of the parts")
-    counts = [
-        measuring.row(f"{unique} of 3, {name}", models[name], unique=unique)
-        for name in (FULL, FEWER)
-        for unique in (1, 2, 3)
-    ]
+    counts = [measuring.row(f"{n} of {main.parts}", main, unique=n) for n in _upwards(main)]
+    if FEWER in models:
+        fewer = models[FEWER]
+        counts += [measuring.row(f"{n}, {FEWER}", fewer, unique=n) for n in _upwards(fewer)]
     degraded = [measuring.renamed(usual, "as usual")]
     degraded += [
-        measuring.row(f"at most {area:.0%} of the picture", full, rule=BoxRule.for_area(area))
+        measuring.row(f"at most {area:.0%} of the picture", main, rule=BoxRule.for_area(area))
         for area in SMALLER
     ]
     degraded += [
-        measuring.row(f"noise {noise:g}", full, degradation=Degradation(noise=noise))
+        measuring.row(f"noise {noise:g}", main, degradation=Degradation(noise=noise))
         for noise in NOISES
     ]
     return Experiments(
         chosen, structures, counts, degraded, look.name, len(held_out), measuring.reference()
     )
+
+
+def _upwards(model: KeyPatchModel) -> range:
+    return range(1, model.parts + 1)
 
 
 class _Measuring:

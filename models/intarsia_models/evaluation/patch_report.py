@@ -33,7 +33,8 @@ def write_patches(
         found: Of `patch_experiments.experiments`.
         told: Of `part_features.telling`.
         facts: ``classes``, ``command``, ``device``, ``date``, ``seconds``, ``settings`` (of the
-            published model's training), ``trained_on`` and ``look_accuracy``.
+            trainings), ``model`` (the pack's name; empty: none), ``trained_on`` and
+            ``look_accuracy``.
     """
     images.mkdir(parents=True, exist_ok=True)
     place = images.relative_to(page.parent).as_posix()
@@ -61,48 +62,52 @@ def write_patches(
 
 def _head(found: Experiments, facts: dict[str, Any]) -> str:
     settings = facts["settings"]
+    pack = facts["model"]
     shown_pictures = settings.iterations * settings.batch
+    usual = f"The pack `{pack}`, trained longer" if pack else "The published model, trained here"
     return f"""{HEADING}
 
-{facts["date"]}, {facts["device"]}; {facts["seconds"] / 60:.0f} minutes for all trainings and
-measurements:
+{facts["date"]}, {facts["device"]}; {facts["seconds"] / 60:.0f} minutes for what was trained and
+measured here:
 
 ```
 {facts["command"]}
 ```
 
-Trained on {facts["trained_on"]} pictures of clothes laid flat ({", ".join(facts["classes"])}) and
-measured on {found.pictures} others of the same kinds. **Every model was trained for
+Pictures of clothes laid flat ({", ".join(facts["classes"])}): {facts["trained_on"]} to learn from,
+{found.pictures} others to measure with. {usual}, is what parts are given to
+but where structures are compared; there, every model was trained here, and **for
 {settings.iterations} steps of {settings.batch} pictures only** ({shown_pictures:,} pictures shown;
-the paper shows five million), at {settings.resolution} pixels and with {settings.width} channels
-where the paper has 64: the figures compare the models with each other at this length, and say
-nothing of what any of them reaches in the end. `tools/gpu_run.sh` runs the same longer and wider.
+the paper's were shown five million), at {settings.resolution} pixels and with {settings.width}
+channels where the paper has 64. Those figures compare the beginnings of trainings with each other
+and say nothing of what any of them reaches in the end. `tools/gpu_run.sh` runs the same longer and
+wider.
 
 *Appearance* is |G A - y M| as a mean over pixels and colours, values in [-1, 1]: what is made at
 the predicted place A against what was at the true one M (the paper does not say how its figures are
 normalised; in [0, 1] they would be half of these). Without a mask network, A is M. *Placed* is the
 intersection over union of where A is above 1/2 and M. *Whole* is |G - y|. *Fréchet* is the distance
-of the wholes to the training pictures, as seen by {found.look} (a classifier of
-these pictures, right for {facts["look_accuracy"]:.0%} of the held-out ones); the held-out pictures
+of the wholes to the training pictures, as seen by {found.look} (trained on the
+same pictures, right for {facts["look_accuracy"]:.0%} of the held-out ones); the held-out pictures
 themselves are at {found.reference:.2f}.
 """
 
 
 def _chosen(found: Experiments, place: str) -> str:
-    key, same, own = (row.likeness.appearance for row in found.chosen)
+    key, same, *own = (row.likeness.appearance for row in found.chosen)
+    longer = f", and {own[0] / key:.2f} times for one that learnt from random parts" if own else ""
     return f"""
 ### Key parts and random parts
 
 {_rows(found.chosen)}
 
-Random parts cost {same / key:.2f} times the appearance error of key parts for the same model, and
-{own / key:.2f} times for a model that learnt from random ones. (The paper, at 256 pixels after a
-whole training: 0.192 against 0.0515, 3.7 times; also in [-1, 1] as far as one can tell.)
+Random parts cost {same / key:.2f} times the appearance error of key parts{longer}. (The paper, at
+256 pixels after a whole training: 0.192 against 0.0515, 3.7 times.)
 
 ![parts, picture, true place, predicted place, whole]({place}/results-patches-parts.png)
 
-Columns from top to bottom: three parts, the picture they are of, their true place, the predicted
-place, the whole. On the left key parts, on the right random parts and the same model.
+From top to bottom: three parts, the picture they are of, their true place, the predicted place, the
+whole. On the left key parts, on the right random parts of the same pictures.
 """
 
 
@@ -112,9 +117,9 @@ def _structures(found: Experiments, place: str) -> str:
 
 {_rows(found.structures)}
 
-"Alternative objective" lets the critic see no composites (the supplement's section 5); the next
-three are the baselines of its section 6. The nearest training picture is the one that differs least
-where the parts were; it is no new picture.
+All trained here, for the same short time. "Alternative objective" lets the critic see no composites
+(the supplement's section 5); the next three are the baselines of its section 6. The nearest
+training picture is the one that differs least where the parts were; it is no new picture.
 
 ![the models side by side]({place}/results-patches-structures.png)
 
@@ -128,8 +133,7 @@ def _counts(found: Experiments, place: str) -> str:
 
 {_rows(found.counts)}
 
-With fewer than three different parts, some come again. The second model drew its parts with
-replacement while it learnt (section 7).
+With fewer different parts, some come again (section 7).
 
 ![one to three parts]({place}/results-patches-counts.png)
 
@@ -143,7 +147,7 @@ def _degraded(found: Experiments, place: str) -> str:
 
 {_rows(found.degraded)}
 
-The same model, which learnt from parts of at most 16 % of the picture without noise (section 8).
+The model learnt from parts of at most 16 % of the picture, without noise (section 8).
 
 ![smaller and noisy parts]({place}/results-patches-degraded.png)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import torch
 
 from intarsia_models.checkpoints import read_bundle, write_bundle
 from intarsia_models.errors import UnreadableModel
@@ -34,6 +32,8 @@ VARIANTS: dict[str, dict[str, object]] = {
     AUTO: {"structure": "auto_encoder"},
 }
 """What differs from the published model, by name; the supplement's sections 3 and 5 to 7."""
+NEEDED = (FULL, PLAIN, NO_MASK, CONDITIONAL, AUTO)
+"""The others can be left out where time is short."""
 _PLAIN_GAN = "plain-gan"
 
 
@@ -42,7 +42,7 @@ class Trained:
     """All of them."""
 
     models: dict[str, KeyPatchModel]
-    """By the names of `VARIANTS`."""
+    """By the names of `VARIANTS`; at least those of `NEEDED`."""
     plain: PartCritic
     """Of the GAN without parts."""
     untrained: PartCritic
@@ -54,28 +54,31 @@ def train_all(
     pictures: PictureSet,
     settings: KeyPatchTraining,
     *,
+    variants: Sequence[str] = NEEDED,
     seed: int = 0,
     device: str = "cpu",
     folder: Path | None = None,
     say: Callable[[str], object] = lambda text: None,
 ) -> Trained:
-    """Train every variant, with the same pictures, sizes and number of iterations.
+    """Train the variants, with the same pictures, sizes and number of iterations.
 
     Args:
         pictures: Of ``settings.resolution``.
         settings: Of the published model.
+        variants: Which ones, of `VARIANTS`.
         seed: Of every training.
         device: Where it computes.
         folder: Where trained models are kept and found again; None: nowhere.
         say: Told in a sentence what is done.
     """
     models = {}
-    for number, (name, changes) in enumerate(VARIANTS.items(), 1):
-        wanted = replace(settings, **changes)  # pyright: ignore[reportArgumentType]
-        place = None if folder is None else folder / f"variant-{number}"
+    names = list(VARIANTS)
+    for number, name in enumerate(variants, 1):
+        wanted = replace(settings, **VARIANTS[name])  # pyright: ignore[reportArgumentType]
+        place = None if folder is None else folder / f"variant-{names.index(name) + 1}"
         model = _kept(place, wanted, pictures)
         if model is None:
-            say(f"training {number} of {len(VARIANTS) + 1}: {name}")
+            say(f"training {number} of {len(variants) + 1}: {name}")
             done = train_key_patches(
                 pictures,
                 wanted,
@@ -126,13 +129,8 @@ def _plain(
                 return critic.eval()
         except UnreadableModel:
             pass
-    say(f"training {len(VARIANTS) + 1} of {len(VARIANTS) + 1}: a GAN without parts")
+    say("training the last one: a GAN without parts")
     critic = train_plain_gan(pictures, settings, seed=seed, device=device)
     if folder is not None:
         write_bundle(folder / _PLAIN_GAN, critic.state_dict(), card)
     return critic
-
-
-def seed_of(index: int) -> torch.Generator:
-    """Random numbers of a measurement, apart from those of the trainings."""
-    return torch.Generator().manual_seed(1_000_003 + index)

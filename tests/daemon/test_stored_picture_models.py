@@ -22,6 +22,7 @@ from short_picture_trainings import short_settings
 
 from intarsia_client.catalog import able
 from intarsia_client.errors import IntarsiaError, InvalidRequest
+from intarsia_client.schema import ModelRef
 from intarsia_daemon.context import Context
 from intarsia_daemon.learnt_pictures import resized
 from intarsia_daemon.model_import import import_model
@@ -163,6 +164,7 @@ def test_a_model_that_cannot_do_it_is_refused_with_those_that_can(home: Path) ->
 def test_lists_offer_the_models_that_serve(home: Path, operation: str) -> None:
     _, model = learnt(home, operation)
     declared = find_operation(operation).declaration.parameter("model")
+    assert isinstance(declared, ModelRef)
     assert declared.capability == USES[operation] and declared.empty == "This picture's own"
     entries = direct_context(home).models.list()
     assert model in [entry["id"] for entry in able(entries, declared.capability)]

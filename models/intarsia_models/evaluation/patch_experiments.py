@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from intarsia_models.evaluation.looking import Look
@@ -27,14 +26,13 @@ from intarsia_models.gan_training.pictures import PictureSet
 from intarsia_models.key_patches.model import KeyPatchModel
 from intarsia_models.key_patches.objectness import BoxRule
 from intarsia_models.key_patches.patches import Degradation
+from intarsia_models.key_patches.retrieval import nearest_pictures
 from intarsia_models.key_patches.wholes import Likeness, Wholes, likeness, made_wholes
 
 SMALLER = (0.09, 0.04)
 """Largest areas of parts that the supplement's section 8 tries."""
 NOISES = (0.1, 0.5)
 """Standard deviations of noise, in units of the range [-1, 1] here."""
-SEARCHED = 64
-"""Training pictures that are compared at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,19 +144,8 @@ class _Measuring:
         return frechet_distance(self._look(self._held_out.float() / 127.5 - 1.0), self._real)
 
     def nearest(self, wholes: Wholes) -> Row:
-        """The training pictures that are nearest (L1) where the parts were.
-
-        Source: the supplement's retrieval baseline.
-        """
-        best = torch.full((len(wholes.real),), float("inf"))
-        found = torch.zeros(len(wholes.real), dtype=torch.int64)
-        for start in range(0, len(self._training), SEARCHED):
-            others = self._training[start : start + SEARCHED].float() / 127.5 - 1.0
-            for index, (real, boxes) in enumerate(zip(wholes.real, wholes.boxes, strict=True)):
-                apart = ((others - real).abs() * boxes).mean((1, 2, 3))
-                value, place = apart.min(0)
-                if value < best[index]:
-                    best[index], found[index] = value, start + int(place)
+        """The training pictures that are nearest (L1) where the parts were."""
+        found = nearest_pictures(wholes.real, wholes.boxes, self._training)
         pictures = self._training[found].float() / 127.5 - 1.0
         made = Wholes(wholes.real, wholes.patches, wholes.boxes, pictures, None)
         return self._row("nearest training picture", made)

@@ -77,6 +77,16 @@ def test_chunks_of_pixels_change_nothing(monkeypatch: pytest.MonkeyPatch) -> Non
     assert_close(attended(q, k, v, 2), whole, atol=1e-13, rtol=0)
 
 
+def test_layers_go_over_the_picture_in_parts_without_gradients(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    layer, x = _layer(), _random(10, 8, 5, 7)
+    whole = layer(x, 5, PRESENT).detach()
+    monkeypatch.setitem(set_attention.NUMBERS_AT_ONCE, "cpu", 2 * 5 * 8 * 4)
+    with torch.no_grad():
+        assert_close(layer(x, 5, PRESENT), whole, atol=1e-13, rtol=0)
+
+
 LAYERS = [{}, {"norm_first": False}, {"induced": 3}, {"induced": 3, "norm_first": False}]
 
 

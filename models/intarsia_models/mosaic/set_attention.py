@@ -17,6 +17,9 @@ from torch.nn import functional as F
 
 from intarsia_models.mosaic.fused_attention import fused_attention, usable
 
+NUMBERS_AT_ONCE = {"cpu": 1 << 19, "cuda": 1 << 26}
+"""Without gradients, so many numbers of the activations go through a layer at once: what a
+processor's cache holds, and what a GPU has the memory for."""
 SEQUENCES_AT_ONCE = 16_384
 """Pixels whose attention is computed at once; a GPU's kernels take at most 65,535."""
 
@@ -64,15 +67,25 @@ class SetAttention(nn.Module):
             (B K, C, H, W). Permuting the elements of ``x`` permutes it likewise.
         """
         rows, channels, height, width = x.shape
-        sets = rows // count
+        sets, pixels = rows // count, height * width
         # (B, K, P, C) with P pixels
-        seen = x.permute(0, 2, 3, 1).reshape(sets, count, height * width, channels)
-        if self.points is None:
-            mixed = self.block(seen, None, present)
+        seen = x.permute(0, 2, 3, 1).reshape(sets, count, pixels, channels)
+        at_once = NUMBERS_AT_ONCE.get(x.device.type, 1 << 19) // (sets * count * channels)
+        if torch.is_grad_enabled() or at_once >= pixels:
+            mixed = self._mixed(seen, present)
         else:
-            points = self.points[None, :, None].expand(sets, -1, height * width, -1)
-            mixed = self.block(seen, self.gather(points, seen, present), None)
+            mixed = torch.empty_like(seen)
+            for start in range(0, pixels, max(1, at_once)):
+                part = slice(start, start + max(1, at_once))
+                mixed[:, :, part] = self._mixed(seen[:, :, part].contiguous(), present)
         return mixed.reshape(rows, height, width, channels).permute(0, 3, 1, 2)
+
+    def _mixed(self, seen: Tensor, present: Tensor | None) -> Tensor:
+        if self.points is None:
+            return self.block(seen, None, present)
+        sets, _, pixels, _ = seen.shape
+        points = self.points[None, :, None].expand(sets, -1, pixels, -1)
+        return self.block(seen, self.gather(points, seen, present), None)
 
 
 class AttentionBlock(nn.Module):

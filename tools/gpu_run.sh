@@ -86,4 +86,13 @@ step poisson "$python" benchmarks/poisson.py --device cuda --json
 # 5. One composite (goal 10 ms at 256 px), adapting in 30 steps (goal 1.5 s), and optimisation instead.
 step composite "$python" benchmarks/composite.py --device cuda --rounds 100 --refine-steps 100 --json
 step composite_half "$python" benchmarks/composite.py --device cuda --half --rounds 100 --refine-steps 100 --json
+# 6. Key patches: all ablations, wider and as long as the paper in pictures shown, for a labelled set with splits.
+if [ -n "${PARTS_PICTURES:-}" ]; then
+  mkdir -p "$out/patches"
+  step patches "$python" tools/evaluate.py --part patches --pictures "$PARTS_PICTURES" --out "$out/patches" --kept "$out/patches/kept" \
+    --patch-classes "${PARTS_CLASSES:-t-shirt, longsleeve, shirt}" --patch-variants all --patch-width 64 --patch-batch 64 \
+    --patch-iterations "${PARTS_ITERATIONS:-40000}" --patch-size "${PARTS_SIZE:-64}" --device-name "$(head -n 1 "$out/device.txt")"
+else
+  echo "PARTS_PICTURES names no labelled pictures: key patches are not measured"
+fi
 exit $failed

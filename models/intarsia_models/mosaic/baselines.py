@@ -41,8 +41,8 @@ class ParametricNetwork(MosaicNetwork):
         self.settings = settings
         self.unet = UNet(inputs, 3, settings, sets=False)
 
-    def paint(self, content: Tensor | None, noise: Tensor | None) -> Tensor:
-        """(B, 3, H, W) in [-1, 1]; arguments as of `MosaicNetwork.compose`.
+    def joined(self, content: Tensor | None, noise: Tensor | None) -> Tensor:
+        """(B, channels, H, W): what the U-Net gets; arguments as of `MosaicNetwork.compose`.
 
         Raises:
             ValueError: The noise is missing or not of the right shape.
@@ -52,8 +52,11 @@ class ParametricNetwork(MosaicNetwork):
             got = None if noise is None else tuple(noise.shape)
             raise ValueError(f"noise must be (B, {channels}, H, W), got {got}.")
         parts = [part for part in (content, noise if channels else None) if part is not None]
-        seen = torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)
-        return torch.tanh(self.unet(seen).float())
+        return torch.cat(parts, 1).contiguous(memory_format=torch.channels_last)
+
+    def finish(self, made: Tensor) -> Tensor:
+        """The picture from what the U-Net made."""
+        return torch.tanh(made.float())
 
     def compose(
         self,
@@ -64,7 +67,7 @@ class ParametricNetwork(MosaicNetwork):
         noise: Tensor | None = None,
     ) -> Mosaic:
         """See `MosaicNetwork.compose`; ``templates`` are not looked at and there are no weights."""
-        picture = self.paint(content, noise)
+        picture = self.finish(self.unet(self.joined(content, noise)))
         return Mosaic(picture, picture, None)
 
 
@@ -91,11 +94,18 @@ class FixedMemoryNetwork(MosaicNetwork):
             raise ValueError(
                 f"This mosaic has a fixed memory of {slots} templates, got {templates.shape[1]}."
             )
+        return self.read(self.unet(self.joined(templates, content)))
+
+    def joined(self, templates: Tensor, content: Tensor | None) -> Tensor:
+        """(B, channels, H, W): what the U-Net gets."""
         seen = templates.flatten(1, 2)
         if content is not None:
             seen = torch.cat([content, seen], 1)
-        logits = self.unet(seen.contiguous(memory_format=torch.channels_last)).float()
-        bound = self.settings.logit_bound
+        return seen.contiguous(memory_format=torch.channels_last)
+
+    def read(self, made: Tensor) -> SetOutput:
+        """Logits from the U-Net's (B, K, H, W)."""
+        logits, bound = made.float(), self.settings.logit_bound
         return SetOutput(bound * torch.tanh(logits / bound) if bound else logits, None)
 
     def compose(

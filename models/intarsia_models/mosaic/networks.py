@@ -247,12 +247,15 @@ class SetUNet(nn.Module):
                 -inf.
         """
         sets, count = templates.shape[:2]
+        made = at_least_float32(self.unet(self.joined(templates, content), count, present))
+        return self.read(made.unflatten(0, (sets, count)), present)
+
+    def joined(self, templates: Tensor, content: Tensor | None) -> Tensor:
+        """(B K, channels, H, W): what the U-Net gets."""
         x = templates
         if content is not None:
             x = torch.cat([x, content[:, None].expand_as(templates)], 2)
-        x = x.flatten(0, 1).contiguous(memory_format=torch.channels_last)
-        made = at_least_float32(self.unet(x, count, present))
-        return self.read(made.unflatten(0, (sets, count)), present)
+        return x.flatten(0, 1).contiguous(memory_format=torch.channels_last)
 
     def read(self, made: Tensor, present: Tensor | None = None) -> SetOutput:
         """Logits and warps from the network's (B, K, channels, H, W)."""

@@ -8,18 +8,20 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from intarsia_models.mosaic.networks import Statistics, UNet, picture_norms
 from intarsia_models.mosaic.render_storage import RenderStorage
 from intarsia_models.mosaic.roll_out import RollOut
 from intarsia_models.mosaic.streaming import (
     Moments,
+    Run,
     gather_statistics,
     given_statistics,
     norm_works,
     own_statistics,
 )
+from intarsia_models.mosaic.tile_passes import Probe
 from intarsia_models.mosaic.tiles import Tile
 
 Norm = Literal["exact", "fast"]
@@ -82,7 +84,7 @@ class RenderPhases:
         if known is None:
             phases += ["first"] + ["refinement"] * self.refine
         self._total = sum(self._works[phase] for phase in phases) * float(np.prod(self.out.padded))
-        first = known.first if known else self._gathered("first", self.out.unet, self.out.first)
+        first = known.first if known else self._gathered("first", self.out.unet, self.out.raw)
         theta = known.theta if known else self._theta(first)
         self._mix(first, theta)
         refinement = known.refinement if known else []
@@ -106,7 +108,7 @@ class RenderPhases:
         for name, (shape, dtype) in shapes.items():
             self.arrays[name] = self.storage.array(name, (*shape, *out.padded), dtype)
 
-    def _gathered(self, phase: str, unet: UNet, run: Callable[[Tile], Any]) -> list[Statistics]:
+    def _gathered(self, phase: str, unet: UNet, run: Run) -> list[Statistics]:
         """Statistics of the norms of a U-Net for the whole picture."""
         known = self.storage.statistics(phase)
         per_tile = 1 if phase == "refinement" else self.out.rows
@@ -114,7 +116,7 @@ class RenderPhases:
         self._done += sum(works[: len(known)]) * per_tile * float(np.prod(self.out.padded))
         if len(self.tiles) == 1:
             self._wait()
-            return own_statistics(unet, lambda: run(self.tiles[0]))
+            return own_statistics(unet, lambda: run(self.tiles[0], None))
 
         def on_tile(work: float, tile: Tile) -> None:
             self._count(work * per_tile, tile)
@@ -135,21 +137,13 @@ class RenderPhases:
         """Of an affine warp: the mean of what the network says of it, over the whole picture."""
         if self.out.settings.warp != "affine":
             return None
-        moments, place = Moments(), [self.tiles[0]]
-
-        def after(module: nn.Module, inputs: Any, made: Tensor) -> None:
-            rows, columns = place[0].inner()
-            moments.add(made[:, 1:, rows, columns])
-
-        handle = self.out.unet.register_forward_hook(after)
-        try:
-            with given_statistics(picture_norms(self.out.unet), statistics):
-                for tile in self.tiles:
-                    self._wait()
-                    place[0] = tile
-                    self.out.first(tile)
-        finally:
-            handle.remove()
+        moments = Moments()
+        with given_statistics(picture_norms(self.out.unet), statistics):
+            for tile in self.tiles:
+                self._wait()
+                made = self.out.raw(tile)
+                assert made is not None
+                moments.add(made[:, 1:])
         return self.out.settings.warp_reach * torch.tanh(moments.statistics().mean)[None]
 
     def _reduced(self) -> RenderStatistics:
@@ -157,17 +151,15 @@ class RenderPhases:
         small = self.out.reduced(self.side + 2 * self.out.halo)
         whole = small.whole()
         self._wait()
-        first = own_statistics(self.out.unet, lambda: small.first(whole))
+        first = own_statistics(self.out.unet, lambda: small.raw(whole))
         theta = None
         with given_statistics(picture_norms(self.out.unet), first):
             if self.out.settings.warp == "affine":
-                made = small.first(whole)
-                assert not isinstance(made, Tensor)
-                theta = made.theta
+                theta = small.first(whole).theta
             collage = small.mix(whole, theta).collage[None]
         if not self.refine or self.out.refinement is None:
             return RenderStatistics(first, [], theta)
-        second = own_statistics(self.out.refinement, lambda: small.refined(collage))
+        second = own_statistics(self.out.refinement, lambda: small.refined(collage, whole))
         return RenderStatistics(first, second, theta)
 
     def _mix(self, statistics: list[Statistics], theta: Tensor | None) -> None:
@@ -188,13 +180,13 @@ class RenderPhases:
         norms = picture_norms(self.out.refinement)
         for tile in self._open_tiles("refine"):
             with given_statistics(norms, statistics):
-                made = self._refined(tile)[0]
-            inner = made[(slice(None), *tile.inner())].float().cpu().numpy()
-            self.arrays["picture"][:, tile.rows, tile.columns] = inner
+                made = self._refined(tile)
+            assert made is not None
+            self.arrays["picture"][:, tile.rows, tile.columns] = made[0].float().cpu().numpy()
 
-    def _refined(self, tile: Tile) -> Tensor:
+    def _refined(self, tile: Tile, probe: Probe | None = None) -> Tensor | None:
         around = self.arrays["collage"][None, :, tile.outer_rows, tile.outer_columns]
-        return self.out.refined(torch.from_numpy(np.array(around)))
+        return self.out.refined(torch.from_numpy(np.array(around)), tile, probe)
 
     def _open_tiles(self, phase: str) -> Iterator[Tile]:
         """Tiles that are not done; one counts as done when the next one is asked for."""

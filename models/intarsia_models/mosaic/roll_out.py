@@ -18,6 +18,7 @@ from intarsia_models.mosaic.networks import Level, RefinementUNet, SetOutput, UN
 from intarsia_models.mosaic.pooling import normalized, pooled, warped
 from intarsia_models.mosaic.render_storage import identity_of
 from intarsia_models.mosaic.templates import TemplateCanvas, stacked
+from intarsia_models.mosaic.tile_passes import Probe, tile_pass
 from intarsia_models.mosaic.tiles import Tile, tile_plan, up_to
 
 Precision = Literal["float32", "bfloat16"]
@@ -102,23 +103,44 @@ class RollOut:
     @property
     def halo(self) -> int:
         """Pixels around a tile that it is computed with."""
-        moved = 0
-        if self.settings.warp != "none":  # an affine warp adds three parts of at most this
-            moved = int(self.settings.warp_reach * (3 if self.settings.warp == "affine" else 1)) + 1
-        return max(self.settings.reach + self.adjustment.reach, moved)
+        return self.settings.reach + self.adjustment.reach
+
+    @property
+    def _warp_reach(self) -> int:
+        """Pixels that a warp moves a template's pixel at most, and one for interpolation."""
+        parts = {"none": 0, "flow": 1, "affine": 3}[self.settings.warp]
+        return int(parts * self.settings.warp_reach) + 1
 
     def tiles(self, side: int) -> list[Tile]:
         """The padded canvas in tiles."""
         return tile_plan(self.padded, side, self.halo, self.settings.multiple)
 
-    def first(self, tile: Tile) -> SetOutput | Tensor:
-        """What is around a tile through the first network: logits and warps, or a picture."""
-        content, templates = self._content(tile), None
+    def raw(self, tile: Tile, probe: Probe | None = None, *, margin: int = 0) -> Tensor | None:
+        """What the first network's U-Net makes of a tile and a margin; None with a probe."""
+        content = self._content(tile)
         with self._arithmetic():
             if isinstance(self.network, ParametricNetwork):
-                return self.network.paint(content, self._noise(tile))
-            templates = self._templates(tile)
-            return self.network.output(content, templates)
+                x = self.network.joined(content, self._noise(tile))
+            else:
+                first = self.network
+                network = first.set_network if isinstance(first, MagicNetwork) else first
+                x = network.joined(self._templates(tile), content)
+            made = self._passed(self.unet, x, tile, self.rows, margin, probe)
+        return None if made is None else made.float()
+
+    def first(self, tile: Tile, *, margin: int = 0) -> SetOutput:
+        """Logits, and warps, of a tile and a margin.
+
+        Raises:
+            ValueError: The model has no weights of templates.
+        """
+        if isinstance(self.network, ParametricNetwork):
+            raise ValueError("A parametric mosaic has no weights of templates.")
+        made = self.raw(tile, margin=margin)
+        assert made is not None
+        if isinstance(self.network, MagicNetwork):
+            return self.network.set_network.read(made[None])
+        return self.network.read(made)
 
     def mix(self, tile: Tile, theta: Tensor | None = None) -> Mix:
         """A tile before the refinement.
@@ -127,28 +149,33 @@ class RollOut:
             tile: Where.
             theta: (1, K, 6) of an affine warp of the whole picture.
         """
-        made = self.first(tile)
-        rows, columns = tile.inner()
-        if isinstance(made, Tensor):
-            return Mix(made[0, :, rows, columns], None, None)
-        templates = self._templates(tile)
-        moved = warped(
-            templates,
-            made.theta if theta is None else theta,
-            self.settings.warp,
-            corner=(tile.outer_top, tile.outer_left),
-            whole=self.padded,
-        )
-        weights = normalized(self.adjustment(made.logits, moved, self._content(tile)))
-        weights, inner = weights[..., rows, columns], moved[..., rows, columns]
-        kept = None if made.theta is None else inner[0]
-        return Mix(pooled(weights, inner)[0], weights[0], kept)
+        if isinstance(self.network, ParametricNetwork):
+            made = self.raw(tile)
+            assert made is not None
+            return Mix(self.network.finish(made)[0], None, None)
+        found = self.first(tile, margin=self.adjustment.reach)
+        templates, near = self._moved(tile, found.theta if theta is None else theta)
+        logits = self.adjustment(found.logits, templates, self._content(near))
+        rows, columns = near.inner()
+        weights, inner = normalized(logits)[..., rows, columns], templates[..., rows, columns]
+        return Mix(pooled(weights, inner)[0], weights[0], None if found.theta is None else inner[0])
 
-    def refined(self, collage: Tensor) -> Tensor:
-        """(1, 3, h, w) of the collage through the second network."""
-        assert self.refinement is not None
+    def refined(self, collage: Tensor, tile: Tile, probe: Probe | None = None) -> Tensor | None:
+        """A tile of the result.
+
+        Args:
+            collage: (1, 3, h, w) around the tile.
+            tile: Where.
+            probe: See `raw`.
+        """
+        refinement = self.refinement
+        assert refinement is not None
+        collage = collage.to(self.model.device)
         with self._arithmetic():
-            return self.refinement(collage.to(self.model.device))
+            x = collage.contiguous(memory_format=torch.channels_last)
+            made = self._passed(refinement.unet, x, tile, 1, 0, probe)
+        rows, columns = tile.inner()
+        return None if made is None else refinement.finish(made, collage[..., rows, columns])
 
     def reduced(self, side: int) -> RollOut:
         """The same with a smaller canvas, for what only needs to be about right: the content is
@@ -206,6 +233,41 @@ class RollOut:
         arrays = [canvas.pixels for canvas in self.canvases]
         arrays += [] if self.content is None else [self.content]
         return identity_of(self.network, arrays, {**own, **facts})
+
+    def _passed(
+        self, unet: UNet, x: Tensor, tile: Tile, count: int, margin: int, probe: Probe | None
+    ) -> Tensor | None:
+        return tile_pass(
+            unet,
+            x,
+            tile,
+            self.settings,
+            size=self.padded,
+            count=count,
+            margin=margin,
+            probe=probe,
+        )
+
+    def _moved(self, tile: Tile, theta: Tensor | None) -> tuple[Tensor, Tile]:
+        """Templates as they are mixed, (1, K, 3, h, w), and the place they are of: the tile and
+        the margin of the adjustment."""
+        near = tile.around(self.adjustment.reach, self.padded)
+        if theta is None:
+            return self._templates(near), near
+        wide = tile.around(self.adjustment.reach + self._warp_reach, self.padded)
+        rows, columns = near.within(wide)
+        if self.settings.warp == "flow":  # beyond the wanted place nothing need move
+            flow = theta.new_zeros((*theta.shape[:3], wide.outer_height, wide.outer_width))
+            flow[..., rows, columns] = theta
+            theta = flow
+        moved = warped(
+            self._templates(wide),
+            theta,
+            self.settings.warp,
+            corner=(wide.outer_top, wide.outer_left),
+            whole=self.padded,
+        )
+        return moved[..., rows, columns], near
 
     def _content(self, tile: Tile) -> Tensor | None:
         """(1, 3, h, w) around a tile, mirrored beyond the picture."""

@@ -20,10 +20,11 @@ from torch import Tensor, nn
 
 from intarsia_models.mosaic.networks import Level, PictureNorm, Statistics, UNet, picture_norms
 from intarsia_models.mosaic.settings import MosaicSettings
+from intarsia_models.mosaic.tile_passes import Probe
 from intarsia_models.mosaic.tiles import Tile, tile_plan
 
-Run = Callable[[Tile], Any]
-"""Sends what is around a tile through a network."""
+Run = Callable[[Tile, Probe | None], Any]
+"""Sends what is around a tile through a network, to a probe."""
 OnTile = Callable[[float, Tile], None]
 """Gets the work just done, in multiplications, and the tile."""
 
@@ -56,10 +57,6 @@ class Moments:
         if not self._count:
             raise ValueError("There are no statistics of nothing.")
         return Statistics(self._mean.float(), (self._squares / self._count).float())
-
-
-class _Gathered(Exception):
-    """What a norm gets was seen; the rest of the pass is of no use."""
 
 
 def gather_statistics(
@@ -96,7 +93,7 @@ def gather_statistics(
         moments = Moments()
         with given_statistics(norms, found):
             for part in tile_plan(size, tile, halo, settings.multiple):
-                _seen_by(norms[index], part, run, moments)
+                run(part, Probe(norms[index], moments.add))
                 if on_tile is not None:
                     on_tile(works[index] * part.height * part.width, part)
         found.append(moments.statistics())
@@ -173,19 +170,3 @@ def norm_works(unet: UNet) -> tuple[list[float], float]:
         if part.sets is not None:
             done += size * sum(p.numel() for p in part.sets.parameters() if p.ndim == 2)
     return works, done
-
-
-def _seen_by(norm: PictureNorm, tile: Tile, run: Run, moments: Moments) -> None:
-    def before(module: nn.Module, inputs: Any) -> None:
-        x = inputs[0]
-        rows, columns = tile.inner(tile.outer_height // x.shape[-2])
-        moments.add(x[..., rows, columns])
-        raise _Gathered
-
-    handle = norm.register_forward_pre_hook(before)
-    try:
-        run(tile)
-    except _Gathered:
-        pass
-    finally:
-        handle.remove()

@@ -38,6 +38,27 @@ class Tile:
         """On the canvas."""
         return slice(self.outer_left, self.outer_left + self.outer_width)
 
+    def around(self, halo: int, size: tuple[int, int], multiple: int = 1) -> Tile:
+        """The same tile with other surroundings, see `tile_plan`."""
+        spans = []
+        places = ((self.top, self.height), (self.left, self.width))
+        for (start, length), whole in zip(places, size, strict=True):
+            first = max(0, (start - halo) // multiple * multiple)
+            last = min(whole, up_to(start + length + halo, multiple))
+            spans.append((first, last - first))
+        (top, height), (left, width) = spans
+        return Tile(self.top, self.left, self.height, self.width, top, left, height, width)
+
+    def within(self, other: Tile, scale: int = 1) -> tuple[slice, slice]:
+        """Rows and columns of what is around this tile, within what is around ``other``, at
+        1 / ``scale`` of the size."""
+        top = (self.outer_top - other.outer_top) // scale
+        left = (self.outer_left - other.outer_left) // scale
+        return (
+            slice(top, top + self.outer_height // scale),
+            slice(left, left + self.outer_width // scale),
+        )
+
     def inner(self, scale: int = 1) -> tuple[slice, slice]:
         """Rows and columns of the tile within what is computed, at 1 / ``scale`` of the size."""
         top, left = (self.top - self.outer_top) // scale, (self.left - self.outer_left) // scale

@@ -18,6 +18,7 @@ from intarsia_models.key_patches.losses import (
     generator_loss,
     loss_weight,
     reconstruction_loss,
+    spatial_entropy,
     spatial_loss,
 )
 
@@ -87,6 +88,24 @@ def test_the_spatial_loss_sums_over_pixels_and_pictures() -> None:
     # by hand: per picture 8 pixels off by 0.75 and 8 off by 0.25
     assert float(spatial_loss(placement, boxes)) == pytest.approx(2 * (8 * 0.75 + 8 * 0.25))
     assert_close(spatial_loss(placement[:1], boxes[:1]) * 2, spatial_loss(placement, boxes))
+
+
+def test_in_doubt_differences_empty_the_placement_and_cross_entropy_keeps_the_probability() -> None:
+    """One picture in four has the part there: the median is 0, the probability 1/4."""
+    boxes = torch.tensor([1.0, 0.0, 0.0, 0.0]).view(4, 1, 1, 1)
+    tried = torch.linspace(0.0, 1.0, 21)
+    placements = tried[:, None, None, None, None].expand(-1, 4, 1, 1, 1)
+    differences = [float(spatial_loss(placement, boxes)) for placement in placements]
+    entropies = [float(spatial_entropy(placement, boxes)) for placement in placements]
+    assert float(tried[differences.index(min(differences))]) == 0.0
+    assert float(tried[entropies.index(min(entropies))]) == pytest.approx(0.25)
+
+
+def test_the_spatial_cross_entropy_sums_and_stays_finite() -> None:
+    placement, boxes = torch.rand(2, 1, 4, 4, generator=torch.Generator().manual_seed(0)), _left()
+    expected = F.binary_cross_entropy(placement, boxes, reduction="sum")
+    assert_close(spatial_entropy(placement, boxes), expected, rtol=1e-4, atol=0)
+    assert math.isfinite(float(spatial_entropy(1 - boxes, boxes)))
 
 
 def test_the_appearance_loss_takes_the_predicted_place_of_what_is_made() -> None:

@@ -155,6 +155,25 @@ def test_every_structure_can_be_trained(structure: Structure) -> None:
     assert trained.model.settings.structure == structure
 
 
+def test_parts_can_be_compared_at_their_true_places() -> None:
+    """While the placement is empty, only this tells the parts of what is made from real ones."""
+    readings = []
+    for compared_at in ("predicted", "true"):
+        for brightness in (-2.0, 2.0):
+            loop = _loop(compared_at=compared_at, spatial="cross_entropy", generator_every=1)
+            assert loop.generator.mask_network is not None
+            _bias(loop.generator.mask_network.doublings[-1]).fill_(-30.0)  # empty
+            _bias(loop.generator.image_network.doublings[-1]).fill_(brightness)
+            readings.append(float(loop.iterate()["appearance"]))
+    assert readings[0] == pytest.approx(readings[1], rel=1e-3)
+    assert abs(readings[2] - readings[3]) > 0.05
+
+
+def _bias(layer: nn.Module) -> Tensor:
+    assert isinstance(layer, nn.ConvTranspose2d) and layer.bias is not None
+    return layer.bias.detach()
+
+
 @pytest.mark.parametrize("objective", ["plain", "five_fakes"])
 def test_other_objectives_train_another_critic(objective: str) -> None:
     usual, other = _loop(), _loop(objective=objective)
@@ -264,6 +283,7 @@ def test_fine_settings_are_the_papers() -> None:
     assert (made.rate, made.beta1, made.generator_every) == (2e-4, 0.5, 2)
     assert (made.first_weight, made.last_weight) == (1e-2, 1e-4)
     assert (made.objective, made.average_pictures, made.augmentation) == ("composites", 0.0, ())
+    assert (made.spatial, made.compared_at) == ("l1", "predicted")
 
 
 def test_smaller_batches_give_each_picture_the_same_weight() -> None:
@@ -280,6 +300,8 @@ def test_smaller_batches_give_each_picture_the_same_weight() -> None:
         ({"batch": 1}, "batch must be at least 2"),
         ({"objective": "x"}, "objective must be one of"),
         ({"patches": "best"}, "patches must be one of"),
+        ({"spatial": "l3"}, "spatial must be one of"),
+        ({"compared_at": "x"}, "compared_at must be one of"),
         ({"candidates": 2}, r"candidates must be 0 or at least parts \(3\), got 2"),
         ({"last_weight": 0.0}, "last_weight must be above 0"),
         ({"noise": -1.0}, "noise must be 0 or more"),

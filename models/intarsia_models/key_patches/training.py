@@ -6,7 +6,8 @@ generator at every second iteration; all pictures of a batch are mirrored or non
 and betas 0.5 and 0.999. The critic sees real pictures and every kind of fake in passes of their
 own, so that its batch norms compare like with like.
 
-Deviations: an average of the weights may be kept; the statistics of batch norms are measured again
+Deviations: the placement may be learnt by cross-entropy and the parts compared at their true places
+(`losses`); an average of the weights may be kept; the statistics of batch norms are measured again
 at the end, since a whole is made of one picture's parts and not of a batch; with classes, all are
 drawn equally often; y' is the picture before y in its batch; the baselines without a mask network
 learn by what the supplement's section 6 says, with the same fakes.
@@ -43,6 +44,7 @@ from intarsia_models.key_patches.losses import (
     generator_loss,
     loss_weight,
     reconstruction_loss,
+    spatial_entropy,
     spatial_loss,
 )
 from intarsia_models.key_patches.model import KeyPatchModel
@@ -286,8 +288,10 @@ class KeyPatchLoop(TrainingLoop):
             weight = loss_weight(
                 self.iteration / self.iterations, settings.first_weight, settings.last_weight
             )
-            spatial = spatial_loss(placement, batch.boxes)
-            appearance = appearance_loss(generated, placement, batch.real, batch.boxes)
+            compare = spatial_entropy if settings.spatial == "cross_entropy" else spatial_loss
+            spatial = compare(placement, batch.boxes)
+            at = batch.boxes if settings.compared_at == "true" else placement
+            appearance = appearance_loss(generated, at, batch.real, batch.boxes)
             terms.append(weight * (spatial + appearance))
             losses["spatial"] = spatial / batch.boxes.numel()  # told as means
             losses["appearance"] = appearance / batch.real.numel()

@@ -12,7 +12,7 @@ from typing import Any, Sequence
 from gi.repository import Gegl, Gimp
 
 from intarsia_client.arrangement import Animation, Arranged, Group, arranged
-from intarsia_client.schema import ResultLayer
+from intarsia_client.schema import ITEM_BYTES, ResultLayer
 from intarsia_gimp.reading import COLOUR_FORMATS, COVERAGE_FORMATS
 
 
@@ -42,7 +42,10 @@ def insert_above(image: Any, anchor: Any, layers: Sequence[ResultLayer]) -> Inse
 
 
 def fill(drawable: Any, item: ResultLayer) -> None:
-    """Write a result's pixels where they belong on the canvas."""
+    """Write a result's pixels where they belong on the canvas; what lies beyond it is left out.
+
+    (GIMP kills a plug-in that writes beyond a drawable.)
+    """
     x = y = 0
     if not drawable.is_layer():
         origin = (False, 0, 0)
@@ -50,11 +53,33 @@ def fill(drawable: Any, item: ResultLayer) -> None:
             origin = Gimp.Layer.from_mask(drawable).get_offsets()
         x, y = item.x - origin[-2], item.y - origin[-1]
     formats = COVERAGE_FORMATS if item.channels == 1 else COLOUR_FORMATS
+    size = drawable.get_width(), drawable.get_height()
+    left, top, width, height = _inside(x, y, item, size)
+    if width <= 0 or height <= 0:
+        return
+    data = bytes(item.data)
+    if (width, height) != (item.width, item.height):
+        data = _cut(data, item, (left - x, top - y, width, height))
     buffer = drawable.get_buffer()
-    place = Gegl.Rectangle.new(x, y, item.width, item.height)
-    buffer.set(place, formats[item.dtype], bytes(item.data))
+    buffer.set(Gegl.Rectangle.new(left, top, width, height), formats[item.dtype], data)
     buffer.flush()
-    drawable.update(0, 0, drawable.get_width(), drawable.get_height())
+    drawable.update(0, 0, *size)
+
+
+def _inside(x: int, y: int, item: ResultLayer, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    """What of an item at that place lies in a drawable of that size."""
+    left, top = max(0, x), max(0, y)
+    right, bottom = min(size[0], x + item.width), min(size[1], y + item.height)
+    return left, top, right - left, bottom - top
+
+
+def _cut(data: bytes, item: ResultLayer, part: tuple[int, int, int, int]) -> bytes:
+    """A rectangle of an item's pixels."""
+    x, y, width, height = part
+    pixel = item.channels * ITEM_BYTES[item.dtype]
+    line = item.width * pixel
+    begins = (row * line + x * pixel for row in range(y, y + height))
+    return b"".join(data[begin : begin + width * pixel] for begin in begins)
 
 
 def _insert(

@@ -98,6 +98,15 @@ def test_a_one_channel_layer_alone_becomes_a_channel() -> None:
     assert [round(255 * v[0]) for v in image.channels[0].buffer.pixels[2]] == [0, 0, 0, 16, 32, 0]
 
 
+def test_of_a_channel_only_what_lies_on_the_canvas_is_written() -> None:
+    image, _, place = _scene()
+    wide = ResultLayer("Wide", 8, 3, 1, bytes(range(1, 25)), "u8", -1, -1)
+    placement.insert(place, Result((wide,), {}))
+    (channel,) = image.get_channels()
+    rows = [[round(255 * v[0]) for v in row] for row in channel.buffer.pixels]
+    assert rows == [list(range(10, 16)), list(range(18, 24)), [0] * 6, [0] * 6]
+
+
 def test_the_recipe_lies_on_the_layer_and_on_the_image() -> None:
     image, lemur, place = _scene()
     placed = placement.insert(place, made.result())

@@ -121,6 +121,9 @@ class Buffer:
         samples = _UNPACK[kind](bytes(data))
         if len(samples) != rectangle.width * rectangle.height * self.channels:
             raise AssertionError("GEGL would have written nothing, without a word")
+        right, bottom = rectangle.x + rectangle.width, rectangle.y + rectangle.height
+        if min(rectangle.x, rectangle.y) < 0 or right > self.width or bottom > self.height:
+            raise AssertionError("GIMP kills a plug-in that writes beyond a drawable")
         at = iter(range(0, len(samples), self.channels))
         for y in range(rectangle.y, rectangle.y + rectangle.height):
             for x in range(rectangle.x, rectangle.x + rectangle.width):

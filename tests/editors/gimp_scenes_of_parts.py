@@ -127,3 +127,29 @@ def scene_assemble():
     cut = run("assemble", image, group, output="cut", **settings)
     answer["cut"] = told(image.get_layer_by_name(cut["layer"]))
     return answer
+
+
+def scene_prepare_templates():
+    """The guide and three templates as XCF, their group chosen."""
+    image, group = templates(3)
+    image.set_selected_layers([group])
+    Gimp.file_save(NOW, image, at(os.environ["SAVED"]), None)
+    return {"layers": names_of(image)}
+
+
+def scene_prepare_basket():
+    """The demonstration's portrait and photographs of fruit, in a group that is chosen, as XCF."""
+    image = Gimp.file_load(NOW, at(os.environ["PICTURE"]))
+    for layer in image.get_layers():
+        if layer.get_name() != "Portrait":
+            image.remove_layer(layer)
+    group = Gimp.GroupLayer.new(image, "Basket")
+    image.insert_layer(group, None, 0)
+    for number, name in enumerate(sorted(os.listdir(os.environ["BASKET"]))):
+        layer = Gimp.file_load_layer(NOW, image, at(os.path.join(os.environ["BASKET"], name)))
+        layer.set_name(os.path.splitext(name)[0])
+        image.insert_layer(layer, group, 0)
+        layer.set_offsets(40 * (number % 4), 40 * (number // 4))
+    image.set_selected_layers([group])
+    Gimp.file_save(NOW, image, at(os.environ["SAVED"]), None)
+    return {"layers": names_of(image)}

@@ -36,6 +36,9 @@ SHORTCUTS = {
     "python-fu-intarsia-jobs": "j",
     "python-fu-intarsia-engine": "g",
     "python-fu-intarsia-composite": "c",
+    "python-fu-intarsia-assemble": "y",
+    "python-fu-intarsia-mosaic": "u",
+    "python-fu-gimp-mosaic": "k",
     "python-fu-gimp-probe": "p",
     "python-fu-gimp-move": "m",
 }

@@ -19,7 +19,7 @@ from krita import Extension, Krita
 from PyQt5.QtCore import QTimer
 
 FOLDER = Path(os.environ["INTARSIA_SCENES"])
-ROOMS = ("editing", "collage", "rough", "whole_pictures", "parts", "pictures")
+ROOMS = ("editing", "collage", "rough", "whole_pictures", "parts", "pictures", "shown_parts")
 TICK_MS = 50
 WAIT_S = 60.0
 REST_S = 1.5

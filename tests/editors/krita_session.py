@@ -33,6 +33,7 @@ from tests.support import ROOT as PROJECT
 from tests.support import engine_environment, running_engine
 
 from intarsia_client.endpoint import write_engine_file
+from intarsia_daemon.model_import import import_model
 
 HERE = Path(__file__).resolve().parent
 ROOT = os.environ.get("EDITORS_ROOT", "/opt/intarsia-editors")
@@ -40,6 +41,8 @@ IN_ROOT = str(HERE / "in_root.sh")
 DISPLAY = int(os.environ.get("INTARSIA_KRITA_DISPLAY", "71"))
 DRIVER = "intarsia_test_driver"
 PAINTING = PROJECT / "backend/intarsia_daemon/demo/pictures/starry_night_lemur.ora"
+LEARNT = PROJECT / "backend/intarsia_daemon/demo/models"
+"""Models that the demonstration learnt beforehand."""
 APPLES, COLLAGE = PAINTING.with_name("apples.ora"), PAINTING.with_name("collage.ora")
 NEEDED = [
     pytest.mark.editors,
@@ -268,8 +271,15 @@ def main() -> None:
     folder.mkdir(parents=True)
     krita = Krita(folder)
     cases = {"small": small_case(), "large": large_case()}
-    shown = {"shown_model": "produce64", "shown_classes": ("orange", "lemon")}
+    shown: dict[str, Any] = {"shown_model": "produce64", "shown_classes": ("orange", "lemon")}
+    store = krita.engine_home / "models"
+    store.mkdir(parents=True)
+    learnt = {place.name: import_model(place, store) for place in sorted(LEARNT.iterdir())}
+    shown["shown_mosaic"] = learnt["fruit-portrait"]
     krita.prepare(cases, depth="U16", **shown)
+    for name in ("night_sky.ora", "portrait_cap.ora"):
+        shutil.copy(PAINTING.with_name(name), folder / "scenes")
+    shutil.copytree(LEARNT.with_name("basket"), folder / "scenes" / "basket")
     for name, found in krita.play(scenes, limit_s=1800).items():
         print(f"== {name}\n{found.get('traceback') or json.dumps(found, indent=1)}")
 

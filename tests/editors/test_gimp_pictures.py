@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import os
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -92,7 +93,8 @@ def test_variations_are_layers_above_the_picture(gimp: session.Gimp) -> None:
     assert answer["status"] == "success", answer["text"]
     names = [x["name"] for x in answer["after"]]
     assert names[0] == "Disc" and names[-1] == "Background" and len(names) == 4
-    wanted = _again(gimp, _recipe(answer), _pixels("picture", answer["picture"], 48))
+    picture = _pixels("picture", answer["picture"], 48, title="Background")
+    wanted = _again(gimp, _recipe(answer), picture)
     made = {x["name"]: x for x in answer["made"]}
     assert [layer.name for layer in wanted] == names[2:0:-1]
     for layer in wanted:
@@ -180,3 +182,38 @@ def test_three_layers_become_a_picture_and_a_channel_of_where_the_parts_went(
     shown[y : y + part.shape[0], x : x + part.shape[1]] = part
     assert (channel == shown).all()
     assert base64.b64decode(answer["cut"]["weights"]) == bytes(placement.data)
+
+
+# --- with a window --------------------------------------------------------------------------------
+
+RUN = KEEP = (90, 40)
+"""Run turns into Keep in the same place: pixels from the lower right corner."""
+
+
+@pytest.mark.usefixtures("engine")
+def test_picture_and_channel_are_one_undo_step_and_so_is_a_group_of_layers_with_masks(
+    gimp: session.Gimp, models: dict[str, str]
+) -> None:
+    saved = gimp.folder / "templates.xcf"
+    gimp.play("prepare_templates", SAVED=str(saved))
+    gimp.environment["MOSAIC"] = models["MOSAIC"]
+    with gimp.screen(saved) as screen:
+        before = screen.probe()
+        assert [x["name"] for x in before["layers"]] == ["Templates", "Guide"]
+        dialog = screen.open("python-fu-intarsia-assemble", "Assemble")
+        screen.click(dialog, *RUN)
+        session.wait_for(lambda: len(screen.layers()) == 3, 120, "the result")
+        time.sleep(1.0)
+        screen.shot("assemble-result", keep=False)
+        screen.click(dialog, *KEEP)
+        session.wait_for(lambda: not screen.window("^Assemble$"), 20, "the dialog to close")
+        kept = screen.probe()
+        assert [x["name"] for x in kept["layers"]] == ["Assembled", "Templates", "Guide"]
+        assert kept["channels"] == ["Placement of the parts"]
+        screen.press("ctrl+z")
+        session.wait_for(lambda: screen.probe() == before, 30, "one undo step")
+        screen.press(f"ctrl+alt+{session.SHORTCUTS['python-fu-gimp-mosaic']}")
+        session.wait_for(lambda: len(screen.layers()) == 3, 120, "the mosaic")
+        assert screen.layers()[0].startswith("Mosaic of ")
+        screen.press("ctrl+z")
+        session.wait_for(lambda: screen.probe() == before, 30, "one undo step")

@@ -39,10 +39,11 @@ def run(procedure, mode, image, drawables, config, data):
         }
         for layer in image.get_layers()
     ]
+    channels = [channel.get_name() for channel in image.get_channels()]
     ours = [name for name in image.get_parasite_list() if name.startswith("intarsia")]
     path = os.environ["GIMP_PROBE"]
     with open(path + ".part", "w") as out:
-        json.dump({"layers": layers, "parasites": ours}, out)
+        json.dump({"layers": layers, "channels": channels, "parasites": ours}, out)
     os.replace(path + ".part", path)
     return procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, None)
 
@@ -57,7 +58,25 @@ def move(procedure, mode, image, drawables, config, data):
     return procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, None)
 
 
-PROCEDURES = {"python-fu-gimp-probe": ("Probe", run), "python-fu-gimp-move": ("Move", move)}
+def mosaic(procedure, mode, image, drawables, config, data):
+    """Have the plug-in make layers with masks of the topmost group, as a script would."""
+    found = Gimp.get_pdb().lookup_procedure("python-fu-intarsia-mosaic")
+    settings = found.create_config()
+    settings.set_property("run-mode", Gimp.RunMode.NONINTERACTIVE)
+    settings.set_property("image", image)
+    group = next(layer for layer in image.get_layers() if layer.is_group())
+    settings.set_core_object_array("drawables", [group])
+    settings.set_property("model", os.environ["MOSAIC"])
+    settings.set_property("gives", "layers")
+    found.run(settings)
+    return procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, None)
+
+
+PROCEDURES = {
+    "python-fu-gimp-probe": ("Probe", run),
+    "python-fu-gimp-move": ("Move", move),
+    "python-fu-gimp-mosaic": ("Mosaic", mosaic),
+}
 
 
 class Probe(Gimp.PlugIn):

@@ -53,7 +53,7 @@ PARTS = ("all", "relabelling", "composition", "patches", "mosaic")
 @click.option("--patch-size", default=64)
 @click.option("--patch-width", default=16)
 @click.option("--patch-batch", default=16)
-@click.option("--patch-iterations", default=600, help="Of each of six trainings, or eight.")
+@click.option("--patch-iterations", default=1200, help="Of each of six trainings, or eight.")
 @click.option("--patch-variants", type=click.Choice(["needed", "all"]), default="needed")
 @click.option("--patch-model", default="", help="A pack that learnt these classes longer.")
 @click.option(

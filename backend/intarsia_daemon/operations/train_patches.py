@@ -69,7 +69,14 @@ def estimate(
             "It also learns from fewer parts, so that one will do.",
             True,
         ),
-        shared.QUALITY,
+        replace(
+            shared.QUALITY,
+            options=(
+                Option("draft", "Draft", "Minutes without a graphics card, at 64 pixels."),
+                Option("normal", "Normal", "Hours without a graphics card, or minutes with one."),
+                Option("fine", "Fine", "As published: for a graphics card."),
+            ),
+        ),
         shared.ITERATIONS,
         shared.REPORT,
     ),

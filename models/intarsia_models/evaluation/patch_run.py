@@ -43,7 +43,7 @@ def measure_patches(
     resolution: int = 64,
     width: int = 16,
     batch: int = 16,
-    iterations: int = 600,
+    iterations: int = 1200,
     model: Path | None = None,
     variants: Sequence[str] = NEEDED,
     kept: Path | None = None,

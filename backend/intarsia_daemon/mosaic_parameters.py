@@ -129,8 +129,10 @@ _WEIGHTS: Mapping[str, tuple[str, Mapping[str, float]]] = {
     "variety": ("max_weight", {"free": 0.0, "medium": 1.0, "even": 4.0}),
 }
 """Of the losses, by parameter and choice; the paper has 1 to 100 and 0.5 to 5 for the first two."""
-_SHARPER, _SMOOTHER, _CLOSER, _EVENER = 3.0, (0.0, 1.5, 4.0), (0.0, 8.0, 32.0), (0.0, 0.5, 1.0)
-"""For each step that a choice is beyond what a model learnt."""
+_MARGIN = {"soft": 1.0, "medium": 4.0, "hard": 12.0}
+"""Of the logits of the best and of the second template at a place, by how they shall meet."""
+_SMOOTHER, _CLOSER, _EVENER = (0.0, 1.5, 4.0), (0.0, 4.0, 16.0), (0.0, 0.5, 1.0)
+"""For each step that a choice is beyond what a model learnt: pixels; times the margin; a share."""
 _UNGUIDED_LEAST = 1.0
 """Of the largest template's area: without a guide there is no mosaic without it."""
 
@@ -175,21 +177,34 @@ class Wishes:
             more["iterations"] = self.iterations
         return mosaic_training(self.quality, guided=self.guided, **more)
 
-    def adjustment(self, learnt: Mapping[str, Any]) -> tuple[Adjustment, float]:
-        """What has to be changed of what a model does.
+    def differ(self, learnt: Mapping[str, Any]) -> bool:
+        """Whether a model has to be adjusted.
 
         Args:
             learnt: The training's settings on the model's card; what is missing there counts as
                 the middle of each scale.
+        """
+        return any(self._step(name, learnt) for name in _WEIGHTS)
+
+    def adjustment(self, learnt: Mapping[str, Any], margin: float) -> tuple[Adjustment, float]:
+        """What has to be changed of what a model does.
+
+        Args:
+            learnt: As for `differ`.
+            margin: By which the logits of the best template at a place typically exceed those of
+                the second.
 
         Returns:
             The adjustment, and how much the shares have to be balanced, in [0, 1].
         """
         steps = {name: self._step(name, learnt) for name in _WEIGHTS}
+        sharpness, wanted = 1.0, _MARGIN[self.edges] / max(margin, 1e-3)
+        if steps["edges"]:
+            sharpness = max(1.0, wanted) if steps["edges"] > 0 else min(1.0, wanted)
         adjustment = Adjustment(
-            sharpness=_SHARPER ** steps["edges"],
+            sharpness=sharpness,
             smoothing=_SMOOTHER[max(0, steps["segments"])],
-            fidelity=_CLOSER[max(0, steps["fidelity"])] if self.guided else 0.0,
+            fidelity=margin * _CLOSER[max(0, steps["fidelity"])] if self.guided else 0.0,
         )
         return adjustment, _EVENER[max(0, steps["variety"])]
 

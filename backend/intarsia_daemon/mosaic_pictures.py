@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 from torch.nn.functional import interpolate
 
 from intarsia_daemon.context import Context
@@ -29,8 +28,8 @@ from intarsia_models.mosaic.weight_layers import colour_map, weight_layers
 RENDERING = "Composing the mosaic"
 STEPS = 1000
 """Progress steps of a whole mosaic."""
-BALANCED_SIDE = 192
-"""Of the reduced mosaic on which the templates' shares are balanced."""
+MEASURED_SIDE = 192
+"""Of the reduced mosaic on which it is measured what a model does."""
 MAP_NAME = "Template map"
 SPEED = "mosaic"
 """Under which the machine learns how fast it composes."""
@@ -52,34 +51,31 @@ def canvases_of(
     return templates.canvases(count, seed, flips=True)
 
 
-def balanced_adjustment(
-    model: MosaicModel,
-    content: Tensor | None,
-    canvases: Sequence[TemplateCanvas],
-    size: tuple[int, int],
-    adjustment: Adjustment,
-    amount: float,
+def adjusted(
+    model: MosaicModel, place: Place, canvases: Sequence[TemplateCanvas], wishes: Wishes
 ) -> Adjustment:
-    """The adjustment with a bias that evens out how much of each template is used.
+    """What has to be changed of what a model does, measured on a reduced mosaic.
 
     Args:
-        model: With weights of templates.
-        content: As for `render`.
-        canvases: As for `render`.
-        size: As for `render`.
-        adjustment: Without a bias.
-        amount: In [0, 1], as `intarsia_models.mosaic.adjustment.balanced` has it.
+        model: Whose weights are changed.
+        place: Of the mosaic.
+        canvases: Its templates.
+        wishes: What is wished of it.
     """
-    if amount <= 0 or model.settings.style != "magic":
-        return adjustment
-    scale = min(1.0, BALANCED_SIDE / max(size))
-    height, width = (max(LEAST_SIDE, round(side * scale)) for side in size)
+    learnt = model.origin.get("training") or {}
+    if model.settings.style != "magic" or not wishes.differ(learnt):
+        return Adjustment()
+    scale = min(1.0, MEASURED_SIDE / max(place.size))
+    height, width = (max(LEAST_SIDE, round(side * scale)) for side in place.size)
     small = None
-    if content is not None:
-        small = interpolate(content, (height, width), mode="area").to(model.device)
+    if place.content is not None:
+        small = interpolate(place.content, (height, width), mode="area").to(model.device)
     templates = stacked(canvases, 0, 0, height, width).to(model.device)
-    weights = model.weights(small, templates).weights
-    return balanced(adjustment, weights.clamp_min(1e-8).log(), templates, small, amount)
+    logits = model.weights(small, templates).weights.clamp_min(1e-8).log()
+    best = logits.topk(2, 1).values
+    margin = float((best[:, 0] - best[:, 1]).median())
+    adjustment, evenness = wishes.adjustment(learnt, margin)
+    return balanced(adjustment, logits, templates, small, evenness)
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,11 +128,8 @@ def planned(
     if seconds * mosaics > LONG_S:
         context.require_training(seconds * mosaics)
     canvases = canvases_of(templates, count, settings.style, context.seed)
-    adjustment, evenness = wishes.adjustment(model.origin.get("training") or {})
     with context.phase("prepare"):
-        adjustment = balanced_adjustment(
-            model, place.content, canvases, place.size, adjustment, evenness
-        )
+        adjustment = adjusted(model, place, canvases, wishes)
     return Plan(canvases, adjustment, seconds, plain, notes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from intarsia_daemon.mosaic_parameters import Wishes
 from intarsia_daemon.operation import find_operation
 from intarsia_daemon.outcome_checks import check_outcome
 from intarsia_daemon.pixels import Layer, Outcome, Picture
+from intarsia_models.mosaic.adjustment import Adjustment
 
 
 @pytest.fixture(autouse=True)
@@ -267,11 +269,15 @@ def test_choices_are_weights_for_learning_and_adjustments_afterwards() -> None:
     learnt, wanted = plain.training(), strong.training()
     assert wanted.tv_weight == 10 * learnt.tv_weight == 100
     assert wanted.entropy_weight > learnt.entropy_weight and wanted.max_weight > 0
-    assert plain.adjustment(learnt.to_card())[0].changes is False
-    adjustment, evenness = strong.adjustment(learnt.to_card())
-    assert adjustment.sharpness > 1 and adjustment.smoothing > 0 and evenness == 1.0
-    assert strong.adjustment(wanted.to_card()) == (plain.adjustment(learnt.to_card())[0], 0.0)
-    assert plain.adjustment(wanted.to_card())[0].sharpness < 1
+    assert not plain.differ(learnt.to_card()) and strong.differ(learnt.to_card())
+    assert plain.adjustment(learnt.to_card(), 3.0) == (Adjustment(), 0.0)
+    adjustment, evenness = strong.adjustment(learnt.to_card(), 3.0)
+    assert adjustment.sharpness == 4 and adjustment.smoothing > 0 and evenness == 1.0
+    assert strong.adjustment(learnt.to_card(), 50.0)[0].sharpness == 1, "hard enough"
+    assert strong.adjustment(wanted.to_card(), 3.0) == (Adjustment(), 0.0)
+    assert plain.adjustment(wanted.to_card(), 8.0)[0].sharpness == 0.5
+    closer = replace(plain, fidelity="close").adjustment(learnt.to_card(), 3.0)[0]
+    assert closer.fidelity > 3 and closer.sharpness == 1
 
 
 def test_more_variety_brings_the_shares_of_templates_closer(tmp_path: Path) -> None:

@@ -67,7 +67,7 @@ def test_the_measurement_writes_its_section_and_finds_its_trainings_again(
     shown = [line.split("(")[1].rstrip(")") for line in text.splitlines() if line.startswith("![")]
     assert len(shown) == 4 and all((page.parent / name).stat().st_size for name in shown)
     rows = [line for line in text.splitlines() if line.startswith("| no mask network")]
-    assert rows[0].split("|")[3].strip() == ""  # it places nothing
+    assert rows[0].split("|")[4].strip() == ""  # it places nothing
     assert "16 others to measure with" in text.replace("\n", " ")
 
 

@@ -6,7 +6,7 @@ Source of the questions: Lee et al. 2018, arXiv:1703.10730, supplement, table 3 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -42,6 +42,8 @@ class Row:
     name: str
     wholes: Wholes
     likeness: Likeness
+    at_parts: float
+    """Mean of |G - y| where the parts were."""
     frechet: float
     """Between the wholes and real pictures, by the look of `Experiments`."""
 
@@ -138,7 +140,7 @@ class _Measuring:
         return self._row(name, wholes)
 
     def renamed(self, row: Row, name: str) -> Row:
-        return Row(name, row.wholes, row.likeness, row.frechet)
+        return replace(row, name=name)
 
     def reference(self) -> float:
         return frechet_distance(self._look(self._held_out.float() / 127.5 - 1.0), self._real)
@@ -152,7 +154,10 @@ class _Measuring:
 
     def _row(self, name: str, wholes: Wholes) -> Row:
         seen = self._look(wholes.generated)
-        return Row(name, wholes, likeness(wholes), frechet_distance(seen, self._real))
+        apart = (wholes.generated - wholes.real).abs().mean(1, keepdim=True) * wholes.boxes
+        at_parts = float(apart.sum() / wholes.boxes.sum())
+        distance = frechet_distance(seen, self._real)
+        return Row(name, wholes, likeness(wholes), at_parts, distance)
 
 
 def first(pictures: Tensor, count: int) -> Tensor:

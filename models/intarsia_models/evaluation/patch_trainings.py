@@ -15,7 +15,11 @@ from intarsia_models.key_patches.networks import PartCritic
 from intarsia_models.key_patches.training import train_key_patches
 from intarsia_models.key_patches.training_settings import KeyPatchTraining
 
-FULL, RANDOM, FEWER = "as published", "trained on random parts", "trained on 1 to 3 parts"
+FULL, RANDOM, FEWER = (
+    "composites, with mask network",
+    "trained on random parts",
+    "trained on 1 to 3 parts",
+)
 PLAIN, NO_MASK, CONDITIONAL, AUTO = (
     "alternative objective (eq. 1)",
     "no mask network",

@@ -7,7 +7,8 @@
 * ``rendering``: seconds and peak memory of whole mosaics against K and megapixels, in fresh
   processes, tiles of one size; random weights, draft networks unless told otherwise.
 
-    python benchmarks/mosaic.py [--device cuda] [--threads 2] [--quality fine] [--json]
+    python benchmarks/mosaic.py [--device cuda] [--threads 2] [--quality fine]
+        [--attention-only] [--json]
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from intarsia_models.evaluation.mosaic_cost import TILE, peak_mb, rendering_costs
+from intarsia_models.evaluation.mosaic_cost import TILE, Cost, peak_mb, rendering_costs
 from intarsia_models.mosaic.model import MosaicModel, build_network
 from intarsia_models.mosaic.rendering import MEMORY_MB
 from intarsia_models.mosaic.set_attention import AttentionBlock, SetAttention
@@ -123,6 +124,7 @@ def main() -> None:
     parser.add_argument("--memory-mb", type=int, default=0, help="instead of tiles of one size")
     parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--attention-only", action="store_true", help="the first part")
     parser.add_argument("--peak-of", help=argparse.SUPPRESS)
     parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -134,14 +136,15 @@ def main() -> None:
         return
     device = arguments.device
     layers = [attention(count, device, arguments.rounds) for count in COUNTS]
-    settings = mosaic_settings(arguments.quality)
-    costs = rendering_costs(
-        MosaicModel(build_network(settings)),
-        tile=None if arguments.memory_mb else TILE,
-        memory_mb=arguments.memory_mb or MEMORY_MB,
-        precision=arguments.precision,
-        device=device,
-    )
+    costs: list[Cost] = []
+    if not arguments.attention_only:
+        costs = rendering_costs(
+            MosaicModel(build_network(mosaic_settings(arguments.quality))),
+            tile=None if arguments.memory_mb else TILE,
+            memory_mb=arguments.memory_mb or MEMORY_MB,
+            precision=arguments.precision,
+            device=device,
+        )
     if arguments.json:
         machine = {
             "device": device if device == "cpu" else torch.cuda.get_device_name(),
@@ -160,7 +163,8 @@ def main() -> None:
             f"  K {row['K']:3}  ours {ms['ours']:8.1f} ms {peak['ours']:6} MB   plain "
             f"{ms['plain']:8.1f} ms {peak['plain']:6} MB   plain / ours {row['ratio']:.2f}"
         )
-    print(f"rendering, {arguments.quality} networks")
+    if costs:
+        print(f"rendering, {arguments.quality} networks")
     for cost in costs:
         print(
             f"  K {cost.count:3}  {cost.megapixels:5.2f} megapixels  {cost.norm:5}  "

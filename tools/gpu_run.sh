@@ -95,4 +95,12 @@ if [ -n "${PARTS_PICTURES:-}" ]; then
 else
   echo "PARTS_PICTURES names no labelled pictures: key patches are not measured"
 fi
+# 6. Attention over templates beside the plain formulation (goal 3x at K = 50), and mosaics up to 20 megapixels with 50 templates
+#    (goal: 60 s, below 8 GiB): the paper's sizes, tiles for 6 GiB.
+step mosaic "$python" benchmarks/mosaic.py --device cuda --quality fine --memory-mb 6000 --precision bfloat16 --json
+#    Five models of the paper's size and what they do: the section "Mosaics" of results.md. MOSAIC_UNSEEN: contents to keep out.
+if [ -n "${MOSAIC_SET:-}" ] && [ -n "${MOSAIC_CONTENTS:-}" ]; then
+  step evaluate_mosaic "$python" tools/evaluate.py --part mosaic --templates "$MOSAIC_SET" --contents "$MOSAIC_CONTENTS" \
+    --unseen "${MOSAIC_UNSEEN:-}" --mosaic-scale large --kept "$out/mosaic_models" --out "$out/mosaic_docs"
+fi
 exit $failed

@@ -77,7 +77,7 @@ def test_a_section_is_written_and_the_page_is_kept(tiny: None, tmp_path: Path) -
     for name in (BASE, HARD, FIXED, PARAMETRIC, f"{PARAMETRIC}, unseen", "K = 8"):
         assert re.search(rf"^\| {re.escape(name)} \|", section, re.MULTILINE), name
     assert "nan" not in section
-    streamed = re.search(r"^\| streamed \| 32 \| (\S+) \|", section, re.MULTILINE)
+    streamed = re.search(r"^\| streamed \| 64 \| (\S+) \|", section, re.MULTILINE)
     assert streamed is not None
     assert float(streamed[1]) < 1
     for name in re.findall(r"\(images/(\S+)\)", section):

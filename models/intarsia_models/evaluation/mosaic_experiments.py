@@ -33,7 +33,7 @@ from intarsia_models.mosaic.roll_out import RollOut
 from intarsia_models.mosaic.templates import PictureSource, TemplateCanvas, resized
 from intarsia_models.mosaic.training import MEMORY_SEED, TrainedMosaic
 
-QUERIES = 120
+QUERIES = 32
 """Patches of each mosaic that the nearest one is sought for."""
 SEED = 5
 """Of the canvases; those of the training had others."""
@@ -202,7 +202,7 @@ def tile_rows(
     size = (int(content.shape[-2]), int(content.shape[-1]))
     whole = render(model, content, canvases, size, tile=max(size))
     found = []
-    for tile in (32, 64, 128):
+    for tile in (64, 128):
         exact = render(model, content, canvases, size, tile=tile)
         found.append(_compared("streamed", tile, exact.picture, whole.picture))
         fast = render(model, content, canvases, size, tile=tile, norm="fast")

@@ -25,11 +25,10 @@ Precision = Literal["float32", "bfloat16"]
 LEAST_TILE = 64
 PIXEL_BYTES = 16
 """Per pixel and template, besides activations: pixels, weights, sums."""
-ACTIVATIONS_AT_ONCE = 6.0
-"""Of the size of the first level's. Measured, as is the next one: 250 bytes per pixel and template
-at width 16, 430 at 32, 490 at 48."""
-INPUTS = 32.0
-"""Numbers at full size: templates, content, and copies of both."""
+AROUND, INNER, ACTIVATIONS_AT_ONCE = 20.0, 32.0, 6.0
+"""Numbers per pixel besides what the encoder keeps, and activations of the first level's size in
+the decoder. Measured: 100 to 130 bytes per pixel and template around a tile at width 16, 164 to 174
+at 48; 250 and 490 where the tile is all there is."""
 
 
 class Mix(NamedTuple):
@@ -210,15 +209,17 @@ class RollOut:
     def largest_tile(self, memory_mb: int) -> int:
         """Side of the largest tiles whose activations take about so much memory, or
         `LEAST_TILE`."""
-        per_pixel = self.rows * bytes_per_pixel(self.unet, self.precision) + PIXEL_BYTES * (
-            len(self.canvases) + 4
-        )
-        outer = int((memory_mb * 2**20 / per_pixel) ** 0.5)
-        multiple = self.settings.multiple
-        if outer >= max(self.padded):
-            return max(self.padded)
-        around = 2 * up_to(self.halo, multiple)
-        return max(up_to(LEAST_TILE, multiple), (outer - around) // multiple * multiple)
+        around, inner = bytes_per_pixel(self.unet, self.precision)
+        more = PIXEL_BYTES * (len(self.canvases) + 4)
+        multiple, halo = self.settings.multiple, up_to(self.halo, self.settings.multiple)
+        whole = max(self.padded)
+        for side in range(up_to(whole, multiple), LEAST_TILE, -multiple):
+            outer = float(min(side + 2 * halo, self.padded[0]) * min(side + 2 * halo, whole))
+            own = float(min(side, self.padded[0]) * min(side, whole))
+            taken = self.rows * max(around * outer, inner * own) + more * outer
+            if taken <= memory_mb * 2**20:
+                return side
+        return up_to(LEAST_TILE, multiple)
 
     def identity(self, facts: Mapping[str, Any]) -> str:
         """A digest of everything that is rendered; ``facts`` are plain JSON values."""
@@ -322,17 +323,16 @@ class RollOut:
             )
 
 
-def bytes_per_pixel(unet: UNet, precision: Precision = "float32") -> float:
-    """About what a pass takes per pixel of one picture in the batch, at its largest: what the
-    encoder keeps, and the last level but one of the decoder at half size, with queries, keys and
-    values."""
+def bytes_per_pixel(unet: UNet, precision: Precision = "float32") -> tuple[float, float]:
+    """About what a pass takes at its largest, per picture in the batch: in the encoder per pixel of
+    all that is around a tile, in the decoder per pixel of the tile."""
     widths: list[int] = []
     for level in unet.encoder:
         assert isinstance(level, Level)
         widths.append(level.convolution.out_channels)
     kept = sum(width / 4 ** (n + 1) for n, width in enumerate(widths))
-    numbers = INPUTS + kept + ACTIVATIONS_AT_ONCE * widths[0] / 4
-    return numbers * (4 if precision == "float32" else 2)
+    size = 4 if precision == "float32" else 2
+    return size * (AROUND + kept), size * (INNER + kept + ACTIVATIONS_AT_ONCE * widths[0] / 4)
 
 
 def _mirrored(start: int, length: int, side: int) -> Tensor:

@@ -63,6 +63,16 @@ def arranged(layers: Sequence[ResultLayer]) -> Arranged:
     return found
 
 
+def face(layers: Sequence[ResultLayer]) -> ResultLayer:
+    """The layer that stands for a whole result in a small picture: the topmost one with colours.
+
+    Of an animation it is the first picture.
+    """
+    colors = [layer for layer in layers if layer.channels == 4]
+    moving = [layer for layer in colors if layer.duration_ms is not None]
+    return (moving[:1] or colors[-1:] or list(layers))[0]
+
+
 def numbers_of(found: Arranged) -> Iterator[int]:
     """The indices of all layers in an arrangement, masks left out, the lowest first."""
     for item in found:

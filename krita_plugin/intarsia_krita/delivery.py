@@ -20,7 +20,6 @@ def deliver(document: Any, work: Work, result: Result) -> tuple[Outcome, bool]:
     Raises:
         InvalidRequest: Its pixels cannot become layers of this document.
     """
-    name = result.layers[0].name if result.layers else work.operation.title
     made = placement.make(document, result.layers, work.operation.title)
     root, nodes = made.root, made.nodes
     earlier = set(work.marks)
@@ -36,7 +35,7 @@ def deliver(document: Any, work: Work, result: Result) -> tuple[Outcome, bool]:
         work.job,
         work.operation,
         {number: node_id(node) for number, node in nodes.items()},
-        name,
+        root.name() if root is not None else work.operation.title,
         replace(result, layers=(), frames=()),
         root=node_id(root) if root is not None else "",
         frames=_frames(result),

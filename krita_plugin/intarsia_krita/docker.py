@@ -10,6 +10,7 @@ from typing import Any, Mapping
 from krita import DockWidget, Krita
 
 from intarsia_client import catalog
+from intarsia_client.arrangement import face
 from intarsia_client.errors import EngineError, IntarsiaError, InvalidRequest
 from intarsia_client.schema import Operation, Result
 from intarsia_krita import delivery, recipes, settings
@@ -328,7 +329,7 @@ class IntarsiaDocker(DockWidget):
             self.session.problems[key] = Problem.of(error)
             return False
         if result.layers:
-            outcome.picture = pixmap(result.layers[0], THUMBNAIL)
+            outcome.picture = pixmap(face(result.layers), THUMBNAIL)
         self.session.outcomes.setdefault(key, []).append(outcome)
         if work.read_layer:
             QtCore.QTimer.singleShot(_ACTIVATED_MS, self._restore_active)

@@ -12,6 +12,7 @@ from typing import Any, Callable, Sequence
 
 from krita import Krita
 
+from intarsia_client.arrangement import face
 from intarsia_client.errors import EngineUnreachable, IntarsiaError, InvalidRequest
 from intarsia_client.schema import Result
 from intarsia_krita.chooser import Chooser
@@ -105,7 +106,7 @@ class Live(QtCore.QObject):
         if not self.is_on or request is not self._wanted:
             return
         if result.layers:
-            self._panel.live.show_layer(result.layers[0])
+            self._panel.live.show_layer(face(result.layers))
         took = result.seconds.get("total") or sum(result.seconds.values())
         line = tr("Follows %s", self._title)
         self._panel.live.show_on(f"{line} · {duration_taken(took)}" if took else line)

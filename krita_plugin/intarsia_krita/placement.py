@@ -138,7 +138,9 @@ def _name_of_all(pictures: Sequence[ResultLayer]) -> str:
 
 def _add_edge(scratch: Any, node: Any, layer: ResultLayer) -> None:
     """Give a layer a transparency mask; where the mask says nothing the layer is hidden."""
-    edge = scratch.createTransparencyMask(layer.name or tr("Mask"))
+    name = layer.name or tr("Mask")
+    make = getattr(scratch, "createTransparencyMask", None)  # new in Krita 5.2
+    edge = make(name) if make is not None else scratch.createNode(name, "transparencymask")
     node.addChildNode(edge, None)
     place = layer.x, layer.y, layer.width, layer.height
     edge.setPixelData(coverage_bytes(layer), *place)

@@ -76,7 +76,7 @@ class Outcome:
     layers: dict[int, str]
     """Ids of the layers in the document, by their numbers in the result."""
     name: str
-    """The first layer's."""
+    """Of what arrived."""
     result: Result
     """Without its layers and frames."""
     root: str = ""

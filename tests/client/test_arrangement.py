@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from intarsia_client.arrangement import Animation, Group, Still, arranged, numbers_of
+from intarsia_client.arrangement import Animation, Group, Still, arranged, face, numbers_of
 from intarsia_client.schema import ResultLayer
 
 
@@ -39,3 +39,13 @@ def test_pictures_with_a_duration_are_one_animation_until_something_stands_still
 
 def test_a_mask_of_a_layer_that_is_not_there_is_left_out() -> None:
     assert arranged([layer(), layer(mask_of=7)]) == [Still(0)]
+
+
+def test_the_topmost_layer_with_colours_stands_for_a_result() -> None:
+    placement = ResultLayer("Placement", 1, 1, 1, b"a")
+    picture, more = layer(), layer()
+    assert face([placement, picture]) is picture
+    assert face([picture, more, layer(mask_of=1)]) is more
+    assert face([placement]) is placement
+    first, second = layer(duration_ms=5.0), layer(duration_ms=5.0)
+    assert face([first, second]) is first

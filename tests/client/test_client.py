@@ -412,7 +412,7 @@ def test_a_wrong_token_is_refused(home: Path, connect: Connect):
 def test_an_engine_of_another_major_version_is_refused_with_both(home: Path, connect: Connect):
     with (
         ScriptedEngine(home, protocol=(2, 0)),
-        pytest.raises(EngineRefused, match=r"speaks protocol 2\.0.*this program .* 1\.1"),
+        pytest.raises(EngineRefused, match=r"speaks protocol 2\.0.*this program .* 1\.2"),
     ):
         connect()
 

@@ -58,7 +58,7 @@ def main() -> None:
         session.wait_for(lambda: not screen.window("^Mosaic$"), 20, "the dialog to close")
         screen.press("ctrl+z")
         screen.press(f"ctrl+alt+{session.SHORTCUTS['python-fu-gimp-mosaic']}")
-        session.wait_for(lambda: len(screen.layers()) == 3, LIMIT_S, "the layers")
+        session.wait_for(lambda: screen.probe()["parasites"], LIMIT_S, "the layers")
         time.sleep(3.0)
         screen.shot("mosaic-layers")
         screen.tool("windowfocus", "--sync", screen.main, "mousemove", "434", "13", "click", "1")

@@ -213,7 +213,8 @@ def test_picture_and_channel_are_one_undo_step_and_so_is_a_group_of_layers_with_
         screen.press("ctrl+z")
         session.wait_for(lambda: screen.probe() == before, 30, "one undo step")
         screen.press(f"ctrl+alt+{session.SHORTCUTS['python-fu-gimp-mosaic']}")
-        session.wait_for(lambda: len(screen.layers()) == 3, 120, "the mosaic")
-        assert screen.layers()[0].startswith("Mosaic of ")
+        session.wait_for(lambda: screen.probe()["parasites"], 120, "the mosaic")  # comes last
+        assert screen.layers()[0].startswith("Mosaic of ") and len(screen.layers()) == 3
+        time.sleep(1.0)
         screen.press("ctrl+z")
         session.wait_for(lambda: screen.probe() == before, 30, "one undo step")

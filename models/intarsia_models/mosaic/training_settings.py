@@ -41,7 +41,8 @@ class MosaicTraining:
     content_weight: float = 20.0
     """Of the distance of the result to the content; more: the content is easier to recognise."""
     content_mix_weight: float = 0.0
-    """The same of the collage before it is refined, as FAMOS has it; MAGIC does not."""
+    """The same of the collage before it is refined, as FAMOS has it; MAGIC does not. Without it a
+    short training lets the refinement bleach or tint the collage until it resembles the content."""
     tv_weight: float = 1.0
     """Of the total variation of the weights; more: larger segments."""
     entropy_weight: float = 0.5
@@ -139,7 +140,11 @@ def mosaic_settings(
 def mosaic_training(
     quality: Quality = "normal", *, guided: bool = True, **changes: Any
 ) -> MosaicTraining:
-    """The training of a quality; arguments as of `mosaic_settings`."""
+    """The training of a quality; arguments as of `mosaic_settings`.
+
+    The weights of "draft" and "normal" were found by looking at a training of 78 sets of templates
+    and 165 contents; those of "fine" are the paper's where it names any.
+    """
     _check(quality)
     made = MosaicTraining(critic_depth=6 if guided else 7, batch=6 if guided else 12)
     if guided:
@@ -170,8 +175,12 @@ def mosaic_training(
             critic_depth=5,
             average_pictures=1_000,
         )
+    if quality != "fine":
+        made = replace(
+            made, content_weight=4.0, content_mix_weight=14.0, tv_weight=5.0, entropy_weight=0.12
+        )
     if not guided:
-        made = replace(made, max_weight=1.0, content_weight=0.0)
+        made = replace(made, max_weight=1.0, content_weight=0.0, content_mix_weight=0.0)
         if quality == "fine":
             made = replace(made, templates_least=2, templates_most=12)
     return replace(made, **changes)

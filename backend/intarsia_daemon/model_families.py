@@ -34,6 +34,7 @@ from intarsia_daemon.model_store import ModelStore
 from intarsia_daemon.picture_models import fingerprint, settings_hash
 from intarsia_daemon.pixels import Picture, layer_from_tensors, thumbnail
 from intarsia_models.generators.families import known_families
+from intarsia_models.key_patches.model import FAMILY as KEY_PATCHES
 from intarsia_models.single_image.model import FAMILY as SINGLE_IMAGE
 from intarsia_models.single_image.model import TrainedModel
 from intarsia_models.single_image.runs import (
@@ -82,6 +83,8 @@ class Importer:
     recognises: Callable[[Path], bool]
     """Looks at names only."""
     read: Callable[[Foreign], Found]
+    family: str = ""
+    """Of the models; empty: several, of generators."""
 
 
 def import_foreign(foreign: Foreign, store: ModelStore) -> str:
@@ -190,11 +193,13 @@ IMPORTERS: tuple[Importer, ...] = (
         "a run folder of the public ConSinGAN code (parameters.txt, noise_amp.pth, …)",
         _is_consingan_run,
         _read_consingan_run,
+        SINGLE_IMAGE,
     ),
     Importer(
         "the files of a public KeyPatchGan (epoch_<number>_net_net_partenc.pth, …)",
         is_public_model,
         _read_key_patches,
+        KEY_PATCHES,
     ),
     Importer(
         "; ".join(text for family in known_families().values() for text in family.formats),

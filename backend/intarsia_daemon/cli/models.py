@@ -109,8 +109,9 @@ def import_place(
 
     It may be the weights of a generator (SNGAN-projection, BigGAN, StyleGAN, …: "intarsia models
     formats" lists them), a folder with such files, whose companions are then found by their
-    names, a model copied from another machine's models folder (card.json and model/), or a run
-    folder of the public ConSinGAN code. Every byte is checked; nothing in it is run.
+    names, a model copied from another machine's models folder (card.json and model/), a run folder
+    of the public ConSinGAN code, or the files of a public KeyPatchGan. Every byte is checked;
+    nothing in it is run.
     """
     given = {
         "discriminator": discriminator,
@@ -163,14 +164,17 @@ def export_model(model: str, folder: Path, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def formats(as_json: bool) -> None:
     """List the public files that "models import" reads."""
+    from intarsia_daemon.model_families import IMPORTERS
     from intarsia_models.generators.families import known_families
 
-    known = known_families().values()
+    known = {family.name: list(family.formats) for family in known_families().values()}
+    known |= {importer.family: [importer.name] for importer in IMPORTERS if importer.family}
     if as_json:
-        print_object({"formats": {family.name: list(family.formats) for family in known}})
+        print_object({"formats": known})
         return
-    rows = [(family.name, text) for family in known for text in family.formats]
-    print_table(("family", "files"), rows)
+    print_table(
+        ("family", "files"), [(name, text) for name, texts in known.items() for text in texts]
+    )
 
 
 @models.command()

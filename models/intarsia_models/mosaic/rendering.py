@@ -114,7 +114,13 @@ def render(
         model, content, canvases, size, seed=seed, adjustment=adjustment, precision=precision
     )
     side = tile or out.largest_tile(memory_mb)
-    facts = {"side": side, "norm": norm, "refine": refine, "given": statistics is not None}
+    facts = {
+        "side": side,
+        "norm": norm,
+        "refine": refine,
+        "weights": keep_weights,
+        "given": None if statistics is None else _sums(statistics),
+    }
     storage = RenderStorage(folder, "" if folder is None else out.identity(facts))
     phases = RenderPhases(
         out, storage, side, norm=norm, refine=refine, tick=tick, on_progress=on_progress
@@ -173,3 +179,9 @@ def render_frames(
         made = render(model, content, canvases, size, statistics=statistics, **options)
         statistics = made.statistics
         yield made
+
+
+def _sums(statistics: RenderStatistics) -> list[float]:
+    """Tells statistics apart."""
+    both = [*statistics.first, *statistics.refinement]
+    return [float(part.double().sum()) for one in both for part in one]

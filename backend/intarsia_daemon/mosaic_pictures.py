@@ -13,12 +13,12 @@ from torch.nn.functional import interpolate
 
 from intarsia_daemon.context import Context
 from intarsia_daemon.mosaic_parameters import Wishes
-from intarsia_daemon.mosaic_places import LEAST_SIDE, Place
+from intarsia_daemon.mosaic_places import Place
 from intarsia_daemon.pixels import FULL, Layer, dtype_name, layer_from_tensors
 from intarsia_daemon.training_pace import Pace
-from intarsia_models.mosaic.adjustment import Adjustment, balanced
+from intarsia_models.mosaic.adjustment import Adjustment, balanced, margin_of
 from intarsia_models.mosaic.cost import composing_operations
-from intarsia_models.mosaic.model import MosaicModel
+from intarsia_models.mosaic.model import MagicNetwork, MosaicModel
 from intarsia_models.mosaic.rendering import Rendering, RenderStatistics, render
 from intarsia_models.mosaic.settings import MosaicSettings
 from intarsia_models.mosaic.templates import PictureSource, TemplateCanvas, stacked
@@ -63,18 +63,18 @@ def adjusted(
         wishes: What is wished of it.
     """
     learnt = model.origin.get("training") or {}
-    if model.settings.style != "magic" or not wishes.differ(learnt):
+    network = model.network
+    if not isinstance(network, MagicNetwork) or not wishes.differ(learnt):
         return Adjustment()
-    scale = min(1.0, MEASURED_SIDE / max(place.size))
-    height, width = (max(LEAST_SIDE, round(side * scale)) for side in place.size)
+    scale, multiple = min(1.0, MEASURED_SIDE / max(place.size)), model.settings.multiple
+    height, width = (multiple * max(1, round(side * scale / multiple)) for side in place.size)
     small = None
     if place.content is not None:
         small = interpolate(place.content, (height, width), mode="area").to(model.device)
     templates = stacked(canvases, 0, 0, height, width).to(model.device)
-    logits = model.weights(small, templates).weights.clamp_min(1e-8).log()
-    best = logits.topk(2, 1).values
-    margin = float((best[:, 0] - best[:, 1]).median())
-    adjustment, evenness = wishes.adjustment(learnt, margin)
+    with torch.no_grad():
+        logits = network.output(small, templates).logits
+    adjustment, evenness = wishes.adjustment(learnt, margin_of(logits))
     return balanced(adjustment, logits, templates, small, evenness)
 
 

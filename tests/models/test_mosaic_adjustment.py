@@ -113,6 +113,16 @@ def test_variety_brings_the_shares_closer(amount: float, most: float) -> None:
     assert most - 0.2 < float(shares.max()) < most + 0.1
 
 
+def test_variety_works_on_hard_cuts() -> None:
+    logits, templates, content = _case()
+    logits = smoothed(logits, 2.0) * 500
+    logits[:, 0] += 150.0
+    some = balanced(Adjustment(), logits, templates, content, 1.0)
+    before = logits.softmax(1).mean((0, 2, 3)).max()
+    after = some(logits, templates, content).softmax(1).mean((0, 2, 3)).max()
+    assert before > 0.6 and after < 0.35
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"sharpness": 0.0}, {"sharpness": float("inf")}, {"smoothing": -1.0}, {"fidelity": -1.0}],

@@ -22,7 +22,7 @@ from torch import Tensor
 from intarsia_models.mosaic.losses import BLUR_REACH, BLUR_SIGMA, BLUR_TAPS, blurred
 
 BALANCING_ROUNDS = 60
-BALANCING_RATE = 0.5
+BALANCING_RATE, BALANCING_DECAY = 0.5, 0.9
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,23 @@ def balanced(
     shares = changed.softmax(1).mean((0, 2, 3)).clamp_min(least)
     goal = shares ** (1.0 - min(1.0, amount))
     goal = goal / goal.sum()
+    step = BALANCING_RATE * max(1.0, margin_of(changed))
     for _ in range(BALANCING_ROUNDS):
         shares = (changed + bias[None, :, None, None]).softmax(1).mean((0, 2, 3)).clamp_min(least)
-        bias = bias + BALANCING_RATE * (goal.log() - shares.log()) * adjustment.sharpness
+        bias = bias + step * (goal.log() - shares.log()).clamp(-1, 1)
+        step *= BALANCING_DECAY
     bias = bias - bias.mean()
     return replace(adjustment, bias=tuple(float(value) for value in bias))
+
+
+def margin_of(logits: Tensor) -> float:
+    """By how much the best template at a place typically exceeds the second: the median.
+
+    Args:
+        logits: (B, K, H, W), K at least 2.
+    """
+    best = logits.topk(2, 1).values
+    return float((best[:, 0] - best[:, 1]).median())
 
 
 def smoothed(planes: Tensor, sigma: float) -> Tensor:

@@ -34,7 +34,7 @@ MOSAICS = (
         "another seed or other photographs of the same folder make another mosaic in a moment.",
         "mosaic",
         _GUIDE,
-        {"pictures": BASKET, "count": "8", "color_map": "yes"},
+        {"pictures": BASKET, "count": "8", "fidelity": "close", "color_map": "yes"},
         alone=True,
         before="the guide",
         separately=True,

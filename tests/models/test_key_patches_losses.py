@@ -20,6 +20,7 @@ from intarsia_models.key_patches.losses import (
     reconstruction_loss,
     spatial_entropy,
     spatial_loss,
+    whole_loss,
 )
 
 
@@ -129,6 +130,10 @@ def test_a_part_that_moved_with_its_placement_still_differs() -> None:
 
 def test_the_auto_encoders_loss_is_the_mean_difference() -> None:
     assert float(reconstruction_loss(_flat(0.1), _flat(0.4))) == pytest.approx(0.3)
+
+
+def test_the_whole_loss_sums_over_all_pixels() -> None:
+    assert float(whole_loss(_flat(0.1), _flat(0.4))) == pytest.approx(0.3 * 2 * 3 * 16)
 
 
 def test_the_weight_falls_evenly_on_a_logarithmic_scale() -> None:

@@ -169,6 +169,25 @@ def test_parts_can_be_compared_at_their_true_places() -> None:
     assert abs(readings[2] - readings[3]) > 0.05
 
 
+def test_the_whole_picture_counts_where_it_is_asked_for() -> None:
+    """Without it nothing but the critic says what is to be where no part is."""
+    told = _loop(generator_every=1, whole_weight=0.3).iterate()
+    assert 0.0 < float(told["whole"]) < 2.0
+    assert "whole" not in _loop(generator_every=1).iterate()
+    usual, whole = _loop(generator_every=1), _loop(generator_every=1, whole_weight=10.0)
+    for loop in (usual, whole):
+        for group in loop.optimizers["critic"].param_groups:
+            group["lr"] = 0.0
+        for _ in range(15):
+            loop.iterate()
+    real = whole.shown.real
+
+    def error(loop: KeyPatchLoop) -> float:
+        return float((loop.generator(whole.shown.patches)[0] - real).abs().mean().detach())
+
+    assert error(whole) < error(usual)
+
+
 def _bias(layer: nn.Module) -> Tensor:
     assert isinstance(layer, nn.ConvTranspose2d) and layer.bias is not None
     return layer.bias.detach()
@@ -305,6 +324,7 @@ def test_smaller_batches_give_each_picture_the_same_weight() -> None:
         ({"candidates": 2}, r"candidates must be 0 or at least parts \(3\), got 2"),
         ({"last_weight": 0.0}, "last_weight must be above 0"),
         ({"noise": -1.0}, "noise must be 0 or more"),
+        ({"whole_weight": -1.0}, "whole_weight must be 0 or more"),
         ({"least_side": 0.5}, "least <= most"),
         ({"width": 0}, "width must lie in"),
     ],

@@ -114,6 +114,15 @@ def appearance_loss(generated: Tensor, placement: Tensor, real: Tensor, boxes: T
     return (generated * placement - real * boxes).abs().sum()
 
 
+def whole_loss(generated: Tensor, real: Tensor) -> Tensor:
+    """Sum of |G - y| over all pixels, colours and pictures of a batch, a scalar.
+
+    Deviation: not the paper's, whose pictures answer to the critic alone where no part is. That
+    takes millions of pictures to learn; a share of this makes a short training show wholes.
+    """
+    return (generated - real).abs().sum()
+
+
 def reconstruction_loss(generated: Tensor, real: Tensor) -> Tensor:
     """Mean of |G - y|, a scalar: what an auto-encoder minimises (supplement, section 6).
 

@@ -6,11 +6,11 @@ generator at every second iteration; all pictures of a batch are mirrored or non
 and betas 0.5 and 0.999. The critic sees real pictures and every kind of fake in passes of their
 own, so that its batch norms compare like with like.
 
-Deviations: the placement may be learnt by cross-entropy and the parts compared at their true places
-(`losses`); an average of the weights may be kept; the statistics of batch norms are measured again
-at the end, since a whole is made of one picture's parts and not of a batch; with classes, all are
-drawn equally often; y' is the picture before y in its batch; the baselines without a mask network
-learn by what the supplement's section 6 says, with the same fakes.
+Deviations: the placement may be learnt by cross-entropy, the parts compared at their true places
+and the whole picture as well (`losses`); an average of the weights may be kept; the statistics of
+batch norms are measured again at the end, since a whole is made of one picture's parts and not of a
+batch; with classes, all are drawn equally often; y' is the picture before y in its batch; the
+baselines without a mask network learn by what the supplement's section 6 says, with the same fakes.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ from intarsia_models.key_patches.losses import (
     reconstruction_loss,
     spatial_entropy,
     spatial_loss,
+    whole_loss,
 )
 from intarsia_models.key_patches.model import KeyPatchModel
 from intarsia_models.key_patches.networks import PartCritic, PartGenerator
@@ -293,6 +294,10 @@ class KeyPatchLoop(TrainingLoop):
             at = batch.boxes if settings.compared_at == "true" else placement
             appearance = appearance_loss(generated, at, batch.real, batch.boxes)
             terms.append(weight * (spatial + appearance))
+            if settings.whole_weight:
+                whole = whole_loss(generated, batch.real)
+                terms.append(weight * settings.whole_weight * whole)
+                losses["whole"] = whole / batch.real.numel()
             losses["spatial"] = spatial / batch.boxes.numel()  # told as means
             losses["appearance"] = appearance / batch.real.numel()
         self.optimizers["generator"].zero_grad(set_to_none=True)

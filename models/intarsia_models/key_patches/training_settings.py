@@ -64,6 +64,9 @@ class KeyPatchTraining:
     compared_at: Compared = "predicted"
     """Where what is made is compared to the parts: at the predicted place, as in the public code,
     or at the true one, which needs no good placement to begin with."""
+    whole_weight: float = 0.0
+    """Of the whole picture's differences beside the parts' (`losses.whole_loss`), in networks with
+    a placement; the paper has none."""
     first_weight: float = FIRST_WEIGHT
     """Of the spatial and the appearance loss at the beginning."""
     last_weight: float = LAST_WEIGHT
@@ -107,7 +110,7 @@ class KeyPatchTraining:
             raise ValueError(
                 f"candidates must be 0 or at least parts ({self.parts}), got {self.candidates}."
             )
-        for name in ("noise", "average_pictures"):
+        for name in ("noise", "average_pictures", "whole_weight"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 or more, got {getattr(self, name)}.")
         for name in ("first_weight", "last_weight"):

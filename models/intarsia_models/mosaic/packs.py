@@ -20,10 +20,10 @@ from torch.nn import functional as F
 from intarsia_models.gan_training.packs import THUMBNAIL_SIDE, listed_files, told_of, write_card
 from intarsia_models.gan_training.reports import write_curves, write_picture
 from intarsia_models.mosaic.model import FAMILY, MosaicModel
-from intarsia_models.mosaic.templates import PictureSource, stacked
+from intarsia_models.mosaic.templates import PictureSource, Scales, stacked
 from intarsia_models.mosaic.training import TrainedMosaic
 
-EXAMPLE_SIDE = 384
+EXAMPLE_SIDE = 512
 """Longer side of an example."""
 EXAMPLE_TEMPLATES = 24
 CAPABILITIES = ("any_templates", "mosaic")
@@ -90,13 +90,18 @@ def write_mosaic_pack(folder: Path, trained: TrainedMosaic, facts: MosaicFacts) 
     }
     write_card(folder, card)
     write_curves(folder / "curves.png", trained.history, title="mosaic")
-    names = _write_examples(folder, facts.examples)
+    names = _write_examples(folder, facts.examples, trained.training.template_scales)
     (folder / "README.md").write_text(_readme(trained, facts, names), encoding="utf-8")
     (folder / "ATTRIBUTION.md").write_text(facts.attribution, encoding="utf-8")
 
 
 def example(
-    model: MosaicModel, content: Tensor, templates: PictureSource, *, seed: int = 0
+    model: MosaicModel,
+    content: Tensor,
+    templates: PictureSource,
+    *,
+    scales: Scales = (1.0, 1.0),
+    seed: int = 0,
 ) -> Tensor:
     """(1, 3, h, 3 w) in [-1, 1]: a content, its collage and its mosaic side by side.
 
@@ -104,21 +109,25 @@ def example(
         model: Guided.
         content: (3, h, w) uint8.
         templates: Of the mosaic.
+        scales: Least and greatest size of a template.
         seed: Of the canvases.
     """
-    canvases = templates.canvases(EXAMPLE_TEMPLATES, seed)
+    canvases = templates.canvases(EXAMPLE_TEMPLATES, seed, scales=scales)
     followed = content[None].float() / 127.5 - 1.0
     made = model.compose(followed, stacked(canvases, 0, 0, *content.shape[1:]))
     return torch.cat([followed, made.collage.cpu(), made.picture.cpu()], -1)
 
 
-def _write_examples(folder: Path, examples: Sequence[tuple[Path, Path]]) -> list[str]:
+def _write_examples(
+    folder: Path, examples: Sequence[tuple[Path, Path]], scales: Scales
+) -> list[str]:
     """Files' names; made with the stored model, and the first one is the thumbnail too."""
     model = MosaicModel.load(folder / "model")
     names = []
     for number, (file, templates) in enumerate(examples, 1):
         content = PictureSource.from_file(file, largest_side=EXAMPLE_SIDE).pictures[0]
-        made = example(model, content, PictureSource.from_folder(templates), seed=number)
+        source = PictureSource.from_folder(templates)
+        made = example(model, content, source, scales=scales, seed=number)
         names.append(f"example_{number}.png")
         write_picture(folder / names[-1], made)
         if number == 1:
@@ -136,8 +145,8 @@ def _readme(trained: TrainedMosaic, facts: MosaicFacts, names: Sequence[str]) ->
     return f"""# {facts.title}
 
 Composes pictures of any templates and {guided}; trained on {trained.templates} templates and
-{trained.contents} contents. In the pictures: a content and templates that the training never saw,
-the collage (copied and pasted only), and the mosaic after it was refined.
+{trained.contents} contents. In the pictures: a content that the training never saw, the collage
+(copied and pasted only), and the mosaic after it was refined.
 
 {shown}
 

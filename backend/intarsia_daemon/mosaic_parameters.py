@@ -131,7 +131,7 @@ _WEIGHTS: Mapping[str, tuple[str, Mapping[str, float]]] = {
 """Of the losses, by parameter and choice; the paper has 1 to 100 and 0.5 to 5 for the first two."""
 _MARGIN = {"soft": 1.0, "medium": 4.0, "hard": 12.0}
 """Of the logits of the best and of the second template at a place, by how they shall meet."""
-_SMOOTHER, _CLOSER, _EVENER = (0.0, 1.5, 4.0), (0.0, 4.0, 16.0), (0.0, 0.5, 1.0)
+_SMOOTHER, _CLOSER, _EVENER = (0.0, 5.0, 10.0), (0.0, 4.0, 16.0), (0.0, 0.5, 1.0)
 """For each step that a choice is beyond what a model learnt: pixels; times the margin; a share."""
 _UNGUIDED_LEAST = 1.0
 """Of the largest template's area: without a guide there is no mosaic without it."""

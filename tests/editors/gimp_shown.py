@@ -26,7 +26,7 @@ def prepared(folder: Path) -> tuple[session.Gimp, Path]:
     """A GIMP with the demonstration's model, and its portrait below photographs of fruit."""
     gimp = session.Gimp(folder / "user", folder / "engine")
     gimp.install()
-    gimp.engine_home.mkdir(mode=0o700)
+    gimp.engine_home.mkdir(mode=0o700, exist_ok=True)
     model = import_model(DEMO / "models" / "fruit-portrait", gimp.engine_home / "models")
     gimp.environment["MOSAIC"] = model
     basket, portrait = gimp.folder / "basket", gimp.folder / "portrait_cap.ora"

@@ -54,7 +54,9 @@ class MosaicTraining:
     critic_depth: int = 6
     critic_cap: int = 1024
     """The critic's channels at most; the printed doubling gives up to 200 million weights."""
-    critic_norm: Literal["instance", "batch", "none"] = "instance"
+    critic_norm: Literal["instance", "batch", "none"] = "none"
+    """FAMOS has "batch". With norms the critic hardly sees whether a mosaic is tinted, and the
+    refinement of the shipped pack bleached it."""
     template_scales: tuple[float, ...] = (1.0, 1.0)
     """Least and greatest size of a template, drawn anew for every one."""
     content_scales: tuple[float, ...] = (0.25, 1.0)

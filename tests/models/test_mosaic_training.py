@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from PIL import Image
 from torch import Tensor
 
+from intarsia_models import packs_folder
 from intarsia_models.checkpoints import CARD
 from intarsia_models.errors import DamagedCheckpoint, TrainingDiverged, UnreadableModel
 from intarsia_models.gan_training.loop import TrainingProgress
@@ -262,6 +263,16 @@ def test_the_commands_train_and_write_a_pack(tmp_path: Path) -> None:
     with Image.open(tmp_path / "pack" / "example_1.png") as shown:
         assert shown.size == (3 * 40, 40)
     assert MosaicModel.load(tmp_path / "pack" / "model").settings.depth == 2
+
+
+def test_the_shipped_pack_follows_a_content_with_templates_it_never_saw() -> None:
+    model = MosaicModel.load(packs_folder() / "mosaic-small" / "model")
+    content = _blobs().pictures[0][None].float() / 127.5 - 1.0
+    templates = stacked(_levels().canvases(5, 0), 0, 0, 40, 40)
+    made = model.compose(content, templates)
+    plain = _distance(templates.mean(1), content)
+    assert _distance(made.collage, content) < 0.5 * plain
+    assert _distance(made.picture, content) < 0.5 * plain
 
 
 # --- cost and presets

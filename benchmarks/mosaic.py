@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from intarsia_models.evaluation.mosaic_cost import TILE, Cost, peak_mb, rendering_costs
+from intarsia_models.evaluation.mosaic_cost import TILE, Cost, PeakMemory, rendering_costs
 from intarsia_models.mosaic.model import MosaicModel, build_network
 from intarsia_models.mosaic.rendering import MEMORY_MB
 from intarsia_models.mosaic.set_attention import AttentionBlock, SetAttention
@@ -104,10 +104,10 @@ def peak_of(way: str, count: int, device: str) -> float:
     ways = attention_ways(count, device)
     small = torch.randn(2, CHANNELS, 4, 4, device=device)
     SetAttention(CHANNELS, heads=HEADS).to(device)(small, 2)  # what is compiled, is now
-    before = peak_mb(device)
+    memory = PeakMemory(device)
     ways[way]()
     _wait(device)
-    return round(peak_mb(device) - before)
+    return round(memory.mb())
 
 
 def _wait(device: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,7 @@ The paper's weights: entropy {SOFT_ENTROPY:g} or {HARD_ENTROPY:g} ("hard"), tota
 ![content, and per model collage, result and weights]({place}/results-mosaic-weights.jpg)
 
 From left to right: content; collage, result and the weights as colours of {BASE}; {HARD}; {COARSE}.
+{_evenly(found)}
 
 
 ### Other numbers of templates than in training
@@ -141,6 +143,18 @@ Random weights of the same sizes, tiles of 128 pixels, a fresh process each. Mem
 process takes more than before: pictures, weights and one tile's activations.
 
 {_costs(found.costs)}
+"""
+
+
+def _evenly(found: Mosaics) -> str:
+    """Says which models have not learnt to choose."""
+    most = math.log(found.trainings[BASE].training.templates_most)
+    even = [row.name for row in found.weightings if (row.entropy or 0.0) > 0.9 * most]
+    if not even:
+        return ""
+    return f"""
+Mixes all templates evenly everywhere: {", ".join(even)}. Its entropy is the largest there is and
+its total variation next to nothing, but not because its segments are large: it has none yet.
 """
 
 

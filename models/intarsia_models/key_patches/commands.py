@@ -63,6 +63,7 @@ def train(resolution: int, **options: Any) -> None:
 @click.option("--note", type=click.Path(path_type=Path, exists=True), help="A text file.")
 @click.option("--device-name", default="", help="For people; else what torch says.")
 @click.option("--measured", default=240, help="Held-out pictures to measure with, at most.")
+@click.option("--measured-seed", default=0, help="Which; the first of them are shown.")
 def pack(
     resolution: int,
     folder: Path,
@@ -72,6 +73,7 @@ def pack(
     note: Path | None,
     device_name: str,
     measured: int,
+    measured_seed: int,
     **options: Any,
 ) -> None:
     """Train a model and write it as a pack; taken up again where it was stopped.
@@ -93,7 +95,7 @@ def pack(
             device=device_name or device_name_of(devices),
             note=note.read_text(encoding="utf-8") if note else "",
         )
-        held_out = _some(order.pictures(resolution, split=HELD_OUT), measured, order.seed)
+        held_out = _some(order.pictures(resolution, split=HELD_OUT), measured, measured_seed)
         write_patch_pack(folder, trained, facts, held_out)
 
 

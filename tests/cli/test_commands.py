@@ -462,6 +462,7 @@ def test_shipped_models_are_packaged_with_their_class_names(tmp_path: Path) -> N
                 "id": "fruit",
                 "title": "Fruit",
                 "family": "sngan-projection",
+                "task": "generator",
                 "resolution": 32,
                 "num_classes": 2,
                 "capabilities": ["classes"],

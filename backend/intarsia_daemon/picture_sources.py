@@ -34,6 +34,12 @@ class PictureSources:
     def __len__(self) -> int:
         return len(self.names)
 
+    @property
+    def corner(self) -> tuple[int, int]:
+        """(x, y) of the upper left corner of all that were given; the canvas's of a folder."""
+        left, top = (min((getattr(p, axis) for p in self._given), default=0) for axis in ("x", "y"))
+        return left, top
+
     def read(self, index: int) -> Picture:
         """The picture of that number.
 

@@ -245,7 +245,11 @@ class _Scene:
             return right, bottom
         width, height = self._base.document.width, self._base.document.height
         if self._base in self._pieces and not self._base.document.is_flat:
-            return width, height  # pieces may stand out over their document's canvas
+            ends = [(s.x + s.array.shape[1], s.y + s.array.shape[0]) for s in self._pieces]
+            across, down = (max(side) for side in zip(*ends, strict=True))
+            if right <= max(width, across) and bottom <= max(height, down):
+                return width, height  # pieces may stand out over their document's canvas
+            return max(width, right), max(height, bottom)
         base, (rows, columns) = self._base, self._base.array.shape[:2]
         if right > base.x + columns or bottom > base.y + rows:
             return max(width, right), max(height, bottom)

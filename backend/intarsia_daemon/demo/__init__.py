@@ -22,6 +22,7 @@ from intarsia_daemon.demo.collages import FOLDER, FOLDER_PICTURES, RESULTS
 from intarsia_daemon.demo.examples import EXAMPLES, PICTURES
 from intarsia_daemon.demo.mosaics import lay_out as lay_out_mosaics
 from intarsia_daemon.demo.page import Chapter, write_page
+from intarsia_daemon.demo.parts import lay_out as lay_out_parts
 from intarsia_daemon.demo.showing import Showing
 from intarsia_daemon.packs import packs_folder
 
@@ -91,6 +92,7 @@ def _lay_out(out: Path, quick: bool) -> None:
         shipped = packs_folder() / generator / "pictures" / name
         shutil.copyfile(shipped, out / FOLDER / shipped.name)
     lay_out_mosaics(out)
+    lay_out_parts(out)
 
 
 def _learnt_files() -> set[str]:

@@ -6,14 +6,17 @@ from intarsia_daemon.demo.collages import COLLAGES
 from intarsia_daemon.demo.example import Example
 from intarsia_daemon.demo.mosaics import MOSAICS
 from intarsia_daemon.demo.one_picture import ONE_PICTURE
+from intarsia_daemon.demo.parts import PARTS
 
 PICTURES = (
     "ATTRIBUTION.md",
     "LICENSE-GroceryStoreDataset.txt",
     "apples.ora",
+    "clothes.ora",
     "coffee_lemon.ora",
     "collage.ora",
     "night_sky.ora",
+    "parts.ora",
     "portrait_cap.ora",
     "shipwreck.ora",
     "starry_night_lemur.ora",
@@ -165,5 +168,6 @@ EXAMPLES = (
     ),
     *COLLAGES,
     *MOSAICS,
+    *PARTS,
     *ONE_PICTURE,
 )

@@ -129,7 +129,7 @@ def features(
         with context.phase("write"):
             write_features(place, format, found, reading.rows)
         return Outcome(
-            [_neighbours(reading, found)],
+            [_neighbours(reading, found, *sources.corner)],
             model=context.models.reference(loaded.id),
             metrics={"rows": len(found), "numbers": found.shape[1]},
             notes=_notes(reading, found, place, NAMES[format]),
@@ -191,7 +191,7 @@ class _Reading:
         self._waiting.append((row, image))
 
 
-def _neighbours(reading: _Reading, found: np.ndarray) -> Layer:
+def _neighbours(reading: _Reading, found: np.ndarray, x: int, y: int) -> Layer:
     """Some of them, each beside the one of another picture that is nearest by the features."""
     rows = [row for row, _ in reading.shown]
     known = found[rows] - found.mean(0)
@@ -208,7 +208,7 @@ def _neighbours(reading: _Reading, found: np.ndarray) -> Layer:
         tiles += [reading.shown[index][1], reading.shown[other if near else index][1]]
         captions += [files[index], f"nearest: {files[other]}" if near else "it is alone"]
     columns = 2 * max(1, min(4, len(tiles) // 4))
-    return contact_sheet("Nearest by features", tiles, captions, columns=columns)
+    return contact_sheet("Nearest by features", tiles, captions, x=x, y=y, columns=columns)
 
 
 def _notes(reading: _Reading, found: np.ndarray, place: Path, names: tuple[str, ...]) -> list[str]:

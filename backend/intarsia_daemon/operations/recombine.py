@@ -112,7 +112,8 @@ def recombine(
             )
         kept = min(count, MOST_LAYERS if output == "layers" else MOST_ROWS)
         shown = _made(context, loaded, combinations, count, kept, files)
-        layers = _layers(shown) if output == "layers" else [_sheet(shown)]
+        x, y = found.corner
+        layers = _layers(shown, x, y) if output == "layers" else [_sheet(shown, x, y)]
         return Outcome(
             layers,
             model=context.models.reference(loaded.id),
@@ -129,9 +130,6 @@ class _Mixture:
     names: list[str]
     """Of the pictures, by part."""
     made: Assembled
-    x: int
-    """Where the first of its pictures lies."""
-    y: int
 
     @property
     def title(self) -> str:
@@ -158,8 +156,7 @@ def _made(
             if files is not None:
                 files.write(found, names, _layer("", made).array)
             if len(shown) < kept:
-                first = found.parts[0].whole
-                shown.append(_Mixture(found, names, made, first.x, first.y))
+                shown.append(_Mixture(found, names, made))
     if files is not None:
         files.finish()
     return shown
@@ -170,12 +167,11 @@ def _layer(name: str, made: Assembled, x: int = 0, y: int = 0) -> Layer:
     return layer_from_tensors(name, made.picture, like=like)
 
 
-def _layers(mixtures: Sequence[_Mixture]) -> list[Layer]:
-    """One for each, all at the place of the first picture, the first mixture on top."""
-    first = mixtures[0]
+def _layers(mixtures: Sequence[_Mixture], x: int, y: int) -> list[Layer]:
+    """One for each, the first one on top."""
     layers = [
         replace(
-            _layer(f"{m.combination.number}: {m.title}"[:120], m.made, first.x, first.y),
+            _layer(f"{m.combination.number}: {m.title}"[:120], m.made, x, y),
             group="Mixtures",
         )
         for m in mixtures
@@ -183,7 +179,7 @@ def _layers(mixtures: Sequence[_Mixture]) -> list[Layer]:
     return layers[::-1]
 
 
-def _sheet(mixtures: Sequence[_Mixture]) -> Layer:
+def _sheet(mixtures: Sequence[_Mixture], x: int, y: int) -> Layer:
     """A row for each: its parts as the model saw them, where they went, and the whole."""
     tiles: list[Tensor] = []
     captions: list[str] = []
@@ -197,10 +193,7 @@ def _sheet(mixtures: Sequence[_Mixture]) -> Layer:
         tiles.append(made.picture.clamp(-1, 1))
         captions.append(f"{mixture.combination.number}: {mixture.title}")
     columns = len(tiles) // len(mixtures)
-    first = mixtures[0]
-    return contact_sheet(
-        "Mixtures of parts", tiles, captions, x=first.x, y=first.y, columns=columns
-    )
+    return contact_sheet("Mixtures of parts", tiles, captions, x=x, y=y, columns=columns)
 
 
 def _notes(

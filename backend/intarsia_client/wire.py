@@ -23,7 +23,7 @@ HEADER_LIMIT = 64 * 1024
 """Bytes of a header towards the engine."""
 REPLY_LIMIT = 256 * 1024
 """Bytes of a header towards a client."""
-MAX_BUFFERS = 144
+MAX_BUFFERS = 208
 """64 layers with a mask each, and some more."""
 MAX_DEPTH = 16
 """Levels of maps and lists in a header, the header itself included."""

@@ -24,7 +24,7 @@ HEADER_LIMIT = 64 * 1024
 REPLY_LIMIT = 256 * 1024
 """Bytes of a header towards a client."""
 MAX_BUFFERS = 208
-"""64 layers with a mask each, and some more."""
+"""64 layers with a mask each, or the 200 frames of an animation, and some more."""
 MAX_DEPTH = 16
 """Levels of maps and lists in a header, the header itself included."""
 MAX_SIDE = 65535

@@ -11,6 +11,7 @@ from tests.cli.sample_files import noise, opaque, save_png
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import Input, Operation, Result, ResultLayer
+from intarsia_client.wire import MAX_BUFFERS
 from intarsia_daemon.cli import batch_recipe
 from intarsia_daemon.cli.outputs import write_output
 from intarsia_daemon.cli.sources import Source, SourceReader
@@ -159,10 +160,11 @@ def test_an_empty_group_alone_is_no_piece() -> None:
 
 
 def test_more_pieces_than_can_be_sent_are_refused_with_what_to_do(tmp_path: Path) -> None:
-    many = [Layer(f"L{i}", array=opaque(1, 1)) for i in range(33)]
+    many = [Layer(f"L{i}", array=opaque(1, 1)) for i in range(MAX_BUFFERS + 1)]
     path = saved(tmp_path / "a.ora", collage(*many))
 
-    with pytest.raises(InvalidRequest, match=r"33 pictures are given; at most 32.*hide layers"):
+    sentence = f"{len(many)} pictures are given; at most {MAX_BUFFERS}.*hide layers"
+    with pytest.raises(InvalidRequest, match=sentence):
         read(path, "Zoo")
 
 

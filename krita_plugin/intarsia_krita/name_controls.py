@@ -24,6 +24,7 @@ class ModelControl(Control):
     def __init__(self, parameter: ModelRef, guard: WheelGuard, stock: Stock) -> None:
         super().__init__(parameter, guard)
         self.capability = parameter.capability
+        self._empty = parameter.empty
         self._stock = stock
         self._value = ""
         self._combo = self._prepare(QtWidgets.QComboBox())
@@ -52,7 +53,7 @@ class ModelControl(Control):
     def _offer(self) -> None:
         self._combo.blockSignals(True)
         self._combo.clear()
-        self._combo.addItem(tr(self.parameter.empty), "")
+        self._combo.addItem(tr(self._empty), "")
         for model in self._stock.models(self.capability):
             self._combo.addItem(model.title, model.id)
             row = self._combo.count() - 1

@@ -17,6 +17,7 @@ from intarsia_models.evaluation.mosaic_trainings import (
     COARSE,
     FIXED,
     HARD,
+    LARGER,
     PARAMETRIC,
     Material,
     Scale,
@@ -126,7 +127,7 @@ def mosaics(
         )
         return means(name, pictures, made, templates)
 
-    weightings = [row(name, name, seen, usual) for name in (BASE, HARD, COARSE)]
+    weightings = [row(name, name, seen, usual) for name in (BASE, HARD, LARGER, COARSE)]
     styles = [weightings[0]] + [row(name, name, seen, usual) for name in (FIXED, PARAMETRIC)]
     strange = [row(f"{name}, unseen", name, unseen, usual) for name in (BASE, FIXED, PARAMETRIC)]
     by_count = [row(f"K = {count}", BASE, seen[:1], count) for count in counts]

@@ -22,6 +22,8 @@ from intarsia_models.evaluation.mosaic_trainings import (
     FIXED,
     HARD,
     HARD_ENTROPY,
+    LARGER,
+    LARGER_TV,
     PARAMETRIC,
     SOFT_ENTROPY,
 )
@@ -91,13 +93,14 @@ patches are {found.floor:.1f} away.
 ### Weights of entropy and total variation
 
 The paper's weights: entropy {SOFT_ENTROPY:g} or {HARD_ENTROPY:g} ("hard"), total variation
-{FINE_TV:g} or {COARSE_TV:g} ("coarse").
+{FINE_TV:g} or {COARSE_TV:g} ("coarse"); and {LARGER_TV:g} between them ("{LARGER}").
 
 {_rows(found.weightings)}
 
 ![content, and per model collage, result and weights]({place}/results-mosaic-weights.jpg)
 
-From left to right: content; collage, result and the weights as colours of {BASE}; {HARD}; {COARSE}.
+From left to right: content; collage, result and the weights as colours of {BASE}; {HARD};
+{LARGER}; {COARSE}.
 {_evenly(found)}
 
 
@@ -201,7 +204,7 @@ def _costs(costs: Sequence[Cost]) -> str:
 
 def _weight_cells(shown: Mapping[str, Sequence[Shown]], index: int) -> list[Tensor]:
     cells = [shown[BASE][index].content]
-    for name in (BASE, HARD, COARSE):
+    for name in (BASE, HARD, LARGER, COARSE):
         cells += _parts(shown[name][index])
     return cells
 

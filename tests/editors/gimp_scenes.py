@@ -13,6 +13,7 @@ import sys
 import time
 import traceback
 import types
+from dataclasses import replace
 
 from gi.repository import Gegl, Gimp, Gio
 
@@ -284,7 +285,8 @@ def scene_places():
     preview.show([False])
     preview.remove()
     found["without"] = there(image)
-    placed = placement.insert(place, Result((layers[0], edge), {"operation": "blend"}))
+    mask = replace(edge, mask_of=0)
+    placed = placement.insert(place, Result((layers[0], mask), {"operation": "blend"}))
     found["mask"] = sent(pixels_of_mask(placed.layers[0].get_mask()))
     image.remove_layer(placed.layers[0])
     placement.insert(place, Result((edge,), {}))

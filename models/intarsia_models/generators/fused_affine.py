@@ -8,8 +8,6 @@ numba cannot be imported, `usable` says no and callers take PyTorch's operations
 
 from __future__ import annotations
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -17,6 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from intarsia_models.kernel_threads import run_parts
 
 SHARED_FROM = 1 << 20
 """Features with fewer numbers than this are done by one thread."""
@@ -110,17 +110,7 @@ def _run(kernel: Any, arrays: tuple[np.ndarray, ...], bound: float) -> None:
         return
     edges = [count * part // workers for part in range(workers + 1)]
     parts = [(n, *span) for n in range(batch) for span in pairwise(edges)]
-    own, given = parts[::workers], [part for n, part in enumerate(parts) if n % workers]
-    waiting = [_pool(os.getpid(), workers).submit(run, *part) for part in given]
-    for part in own:
-        run(*part)
-    for done in waiting:
-        done.result()
-
-
-@cache
-def _pool(process: int, workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers - 1, thread_name_prefix="fused-affine")
+    run_parts(run, parts, workers)
 
 
 def _known_kernels() -> tuple[Any, Any]:

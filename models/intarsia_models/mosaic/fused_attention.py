@@ -13,9 +13,7 @@ arXiv:2205.14135.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 from typing import Any
@@ -23,6 +21,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+
+from intarsia_models.kernel_threads import run_parts
 
 LANES = 64
 """Pixels side by side: four vectors of AVX-512, so that the compiler's checks are worth it."""
@@ -88,21 +88,7 @@ def _run(kernel: Callable[..., None], tensors: list[Tensor], heads: int) -> None
     def run(index: int, start: int, stop: int) -> None:
         kernel(*(array[index] for array in arrays), heads, start, stop)
 
-    if workers == 1:
-        for part in parts:
-            run(*part)
-        return
-    own, given = parts[::workers], [part for n, part in enumerate(parts) if n % workers]
-    waiting = [_pool(os.getpid(), workers).submit(run, *part) for part in given]
-    for part in own:
-        run(*part)
-    for done in waiting:
-        done.result()
-
-
-@cache
-def _pool(process: int, workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers - 1, thread_name_prefix="fused-attention")
+    run_parts(run, parts, workers)
 
 
 def _known_kernels() -> tuple[Any, Any]:

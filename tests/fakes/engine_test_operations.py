@@ -98,7 +98,7 @@ def identity(picture: Picture, area: Area | None, context: Context) -> Outcome:
         ClassBinding("classes", "Classes", "Which class each area gets."),
         Text("words", "Words", "Any."),
         Folder("pictures", "Pictures", "A folder."),
-        Whole("frames", "Frames", "How many.", 0, 200, 0),
+        Whole("frames", "Frames", "How many.", 0, 300, 0),
         Scalar("amount", "Amount", "How much.", 0.0, 1.0, 1.0, recompute=False),
     ),
 )

@@ -278,13 +278,17 @@ def _peer_options(settings: TaskSettings, device: str) -> SimpleNamespace:
     )
 
 
+UNUSED = ("albumentations", "dateutil", "imageio", "matplotlib", "skimage")
+"""Packages that the public code imports at its head and a training step has no use for."""
+
+
 class _Missing(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Stands in for packages that the peer imports and the step does not use."""
+    """Stands in for those of the packages above that are not installed."""
 
     def find_spec(
         self, fullname: str, path: object = None, target: object = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname.split(".")[0] in ("ConSinGAN", "torch", "numpy", "scipy"):
+        if fullname.split(".")[0] not in UNUSED:
             return None
         return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
 

@@ -10,17 +10,17 @@ from typing import Any, Mapping
 from krita import DockWidget, Krita
 
 from intarsia_client import catalog
-from intarsia_client.arrangement import face
 from intarsia_client.errors import EngineError, IntarsiaError, InvalidRequest
 from intarsia_client.schema import Operation, Result
 from intarsia_krita import delivery, recipes, settings
 from intarsia_krita.chooser import Chooser
+from intarsia_krita.faces import result_pixmap
 from intarsia_krita.jobs import Event, Jobs, Request
 from intarsia_krita.jobs_window import JobsWindow
 from intarsia_krita.layer_tree import find_node, node_id
 from intarsia_krita.live import Live
 from intarsia_krita.panel import Panel
-from intarsia_krita.pieces import THUMBNAIL, pixmap
+from intarsia_krita.pieces import THUMBNAIL
 from intarsia_krita.qt import QtCore
 from intarsia_krita.reading import read
 from intarsia_krita.session import (
@@ -329,7 +329,7 @@ class IntarsiaDocker(DockWidget):
             self.session.problems[key] = Problem.of(error)
             return False
         if result.layers:
-            outcome.picture = pixmap(face(result.layers), THUMBNAIL)
+            outcome.picture = result_pixmap(result.layers, THUMBNAIL)
         self.session.outcomes.setdefault(key, []).append(outcome)
         if work.read_layer:
             QtCore.QTimer.singleShot(_ACTIVATED_MS, self._restore_active)

@@ -22,25 +22,40 @@ class WheelGuard(QtCore.QObject):
 
 def pixmap(layer: ResultLayer, side: int) -> Any:
     """A picture of a layer, at most ``side`` pixels a side, over the background of a canvas."""
-    data, size = bytes(layer.data), {"u8": 1, "u16": 2}.get(layer.dtype)
-    if size is None:
+    size = QtCore.QSize(layer.width, layer.height)
+    size.scale(side, side, Qt.AspectRatioMode.KeepAspectRatio)
+    small = image(layer, size)
+    if small.isNull():
         return QtGui.QPixmap()
-    if size == 2:
+    canvas = canvas_pixmap(small.width(), small.height())
+    painter = QtGui.QPainter(canvas)
+    painter.drawImage(0, 0, small)
+    painter.end()
+    return canvas
+
+
+def canvas_pixmap(width: int, height: int) -> Any:
+    """The background that small pictures lie on."""
+    canvas = QtGui.QPixmap(width, height)
+    canvas.fill(QtGui.QColor("#9a9a9a"))
+    return canvas
+
+
+def image(layer: ResultLayer, size: Any) -> Any:
+    """A layer's pixels at a `QSize`; an empty image of a sample type that is not drawn."""
+    data, width = bytes(layer.data), {"u8": 1, "u16": 2}.get(layer.dtype)
+    if width is None:
+        return QtGui.QImage()
+    if width == 2:
         data = data[1::2]  # the high bytes
     kind = QtGui.QImage.Format.Format_RGBA8888
     if layer.channels == 1:
         kind = QtGui.QImage.Format.Format_Grayscale8
-    image = QtGui.QImage(data, layer.width, layer.height, layer.width * layer.channels, kind)
-    if max(layer.width, layer.height) > 8 * side:  # first quickly, then smoothly
-        image = image.scaled(4 * side, 4 * side, Qt.AspectRatioMode.KeepAspectRatio)
-    smooth = Qt.TransformationMode.SmoothTransformation
-    image = image.scaled(side, side, Qt.AspectRatioMode.KeepAspectRatio, smooth)
-    canvas = QtGui.QPixmap(image.size())
-    canvas.fill(QtGui.QColor("#9a9a9a"))
-    painter = QtGui.QPainter(canvas)
-    painter.drawImage(0, 0, image)
-    painter.end()
-    return canvas
+    found = QtGui.QImage(data, layer.width, layer.height, layer.width * layer.channels, kind)
+    if max(layer.width, layer.height) > 8 * max(size.width(), size.height()):
+        found = found.scaled(size * 4)  # first quickly, then smoothly
+    ignored = Qt.AspectRatioMode.IgnoreAspectRatio
+    return found.scaled(size, ignored, Qt.TransformationMode.SmoothTransformation)
 
 
 def wrapped_label(text: str) -> Any:

@@ -321,7 +321,7 @@ class OperationDialog:
     def _accepted(self, job: str) -> None:
         self._job = job
         self._leave.set_sensitive(True)
-        self._progress.say(tr("Waiting for its turn…"))
+        self._progress.say(tr("Waiting for the engine…"))
         if self._operation.trains and self._place is not None:
             placement.remember(self._place, job)
 

@@ -9,8 +9,6 @@ from intarsia_krita.pieces import WheelGuard
 from intarsia_krita.qt import Qt, QtCore, QtWidgets
 from intarsia_krita.texts import tr
 
-RECOMPUTES = "⟳"
-
 
 class Control(QtWidgets.QWidget):
     """A parameter's row. `value` and `set_value` speak the declaration's types."""
@@ -46,17 +44,11 @@ class Control(QtWidgets.QWidget):
         return widget
 
     def _caption(self, buddy: Any) -> Any:
-        """The label; a small mark says that a change needs a new run."""
-        text = self.parameter.label.replace("&", "&&")
-        if self.parameter.recompute:
-            text += " " + RECOMPUTES
-        label = QtWidgets.QLabel(text)
+        """The label; its hint says where a change needs no new run."""
+        label = QtWidgets.QLabel(self.parameter.label.replace("&", "&&"))
         label.setWordWrap(True)  # rather than widen the panel
         label.setBuddy(buddy)
-        if self.parameter.recompute:
-            label.setToolTip(
-                "{}\n{}".format(
-                    self.parameter.help, tr("%s: takes effect with the next run.", RECOMPUTES)
-                )
-            )
+        if not self.parameter.recompute:
+            hint = tr("Acts on the newest result at once, without a new run.")
+            self.setToolTip(f"{self.parameter.help}\n{hint}")
         return label

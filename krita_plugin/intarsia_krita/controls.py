@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from intarsia_client.schema import MAX_SEED, Choice, Operation, Parameter, Toggle, Whole
-from intarsia_krita.control import RECOMPUTES, Control
+from intarsia_krita.control import Control
 from intarsia_krita.name_controls import (
     BindingControl,
     ClassControl,
@@ -139,8 +139,7 @@ class ToggleControl(Control):
 
     def __init__(self, parameter: Toggle, guard: WheelGuard) -> None:
         super().__init__(parameter, guard)
-        mark = " " + RECOMPUTES if parameter.recompute else ""
-        self._box = self._prepare(QtWidgets.QCheckBox(parameter.label.replace("&", "&&") + mark))
+        self._box = self._prepare(QtWidgets.QCheckBox(parameter.label.replace("&", "&&")))
         rows = QtWidgets.QVBoxLayout(self)
         rows.setContentsMargins(0, 0, 0, 0)
         rows.addWidget(self._box)

@@ -15,6 +15,7 @@ from intarsia_client.schema import Operation, Result
 from intarsia_krita import delivery, recipes, settings
 from intarsia_krita.chooser import Chooser
 from intarsia_krita.faces import result_pixmap
+from intarsia_krita.first_place import take_place
 from intarsia_krita.jobs import Event, Jobs, Request
 from intarsia_krita.jobs_window import JobsWindow
 from intarsia_krita.layer_tree import find_node, node_id
@@ -133,6 +134,7 @@ class IntarsiaDocker(DockWidget):
 
     def _introduce(self) -> None:
         self.setVisible(True)
+        take_place(self)
         self.raise_()
         self._remember()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Mapping
+from typing import Any, Iterable, Mapping
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import MAX_SEED, Operation
@@ -10,7 +10,7 @@ from intarsia_krita.control import Control
 from intarsia_krita.controls import SEED, make_control, make_controls
 from intarsia_krita.name_controls import BindingControl
 from intarsia_krita.pieces import WheelGuard, column, fold_button, small_label
-from intarsia_krita.qt import QtCore, QtWidgets
+from intarsia_krita.qt import Qt, QtCore, QtWidgets
 from intarsia_krita.stock import Stock
 from intarsia_krita.texts import tr
 
@@ -43,12 +43,7 @@ class Form(QtWidgets.QWidget):
         self._combo.setObjectName("intarsia_operation")
         self._combo.setAccessibleName(tr("Operation"))
         self._combo.installEventFilter(guard)
-        group = ""
-        for operation in self._operations.values():
-            if self._combo.count() and operation.group != group:
-                self._combo.insertSeparator(self._combo.count())
-            group = operation.group
-            self._combo.addItem(operation.title, operation.id)
+        _list_operations(self._combo, self._operations.values())
         self._combo.currentIndexChanged.connect(self._choose)
         self._summary = small_label("")
         self._fold = fold_button(tr("Advanced"), "intarsia_advanced")
@@ -192,6 +187,32 @@ class Form(QtWidgets.QWidget):
     def _change(self, name: str) -> None:
         if not self._quiet:
             self.changed.emit(name)
+
+
+def _list_operations(combo: Any, operations: Iterable[Operation]) -> None:
+    """Fill a list: each group under its name, each operation with what it does as its hint."""
+    group = ""
+    for operation in operations:
+        if operation.group != group:
+            group = operation.group
+            if group:
+                _add_heading(combo, tr(group))
+            else:
+                combo.insertSeparator(combo.count())
+        combo.addItem(operation.title, operation.id)
+        combo.setItemData(combo.count() - 1, operation.summary, Qt.ItemDataRole.ToolTipRole)
+    titles = [row for row in range(combo.count()) if combo.itemData(row)]
+    combo.setCurrentIndex(titles[0] if titles else -1)
+
+
+def _add_heading(combo: Any, text: str) -> None:
+    """A line that cannot be chosen."""
+    combo.addItem(text)
+    row = combo.model().item(combo.count() - 1)
+    row.setEnabled(False)
+    font = combo.font()
+    font.setBold(True)
+    row.setFont(font)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

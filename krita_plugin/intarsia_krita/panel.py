@@ -21,6 +21,8 @@ from intarsia_krita.texts import tr
 from intarsia_krita.views import HintView, MissingView, ProblemView, WorkView
 
 WIDTH = 240
+_LOW = 420
+"""Height below which the lines around the button are kept short."""
 _FOLLOW_S = 2.0
 """How long the panel keeps to what is new while its parts still grow."""
 _DOTS = {"running": "#4a9c5d", "off": "#8a8a8a", "missing": "#c79a3a", "trouble": "#c0504d"}
@@ -50,6 +52,7 @@ class Panel(QtWidgets.QWidget):
         self.outcomes = OutcomesView(self.guard)
         self._reads = small_label("")
         self._reads.setObjectName("intarsia_reads")
+        self._expectation = ""
         self._expected = small_label("")
         self._expected.setObjectName("intarsia_expected")
         self._run = QtWidgets.QPushButton()
@@ -76,16 +79,12 @@ class Panel(QtWidgets.QWidget):
         self._make_shortcuts()
 
     def _build(self) -> None:
-        buttons = QtWidgets.QHBoxLayout()
-        buttons.addWidget(self._pause, 1)
-        buttons.addWidget(self._run, 2)
         inside = QtWidgets.QWidget()
         layout = column(inside, 8)
         layout.setSpacing(8)
-        for widget in (self.missing, self.form, _line(), self.inputs, self._reads, self.live):
+        for widget in (self.missing, self.form, _line(), self.inputs, self.live):
             layout.addWidget(widget)
-        layout.addLayout(buttons)
-        for widget in (self._expected, self.work, self.problem, self.waiting, self.outcomes):
+        for widget in (self.work, self.problem, self.waiting, self.outcomes):
             layout.addWidget(widget)
         layout.addStretch(1)
         scroll = QtWidgets.QScrollArea()
@@ -100,8 +99,23 @@ class Panel(QtWidgets.QWidget):
         rows.setSpacing(0)
         rows.addWidget(scroll, 1)
         rows.addWidget(_line())
+        rows.addWidget(self._run_rows())
+        rows.addWidget(_line())
         rows.addWidget(self._engine_row())
         self.inside = inside
+
+    def _run_rows(self) -> Any:
+        """What is read, the button, how long it takes: in sight however low the docker is."""
+        buttons = QtWidgets.QHBoxLayout()
+        buttons.addWidget(self._pause, 1)
+        buttons.addWidget(self._run, 2)
+        found = QtWidgets.QWidget()
+        layout = column(found, 6)
+        layout.setSpacing(4)
+        layout.addWidget(self._reads)
+        layout.addLayout(buttons)
+        layout.addWidget(self._expected)
+        return found
 
     def _engine_row(self) -> Any:
         self._dot = QtWidgets.QLabel("●")
@@ -204,8 +218,13 @@ class Panel(QtWidgets.QWidget):
             self._scroll_soon.start()
 
     def _scroll_to_news(self) -> None:
-        margin = 48 if self._to_show is self.live else 8  # with the button below it
-        self._scroll.ensureWidgetVisible(self._to_show, 0, margin)
+        """Where it does not fit: a result's buttons, but the first lines of everything else."""
+        view, room = self._to_show, self._scroll.viewport().height()
+        if view.height() + 16 <= room:
+            return self._scroll.ensureWidgetVisible(view, 0, 8)
+        top = view.mapTo(self.inside, QtCore.QPoint(0, 0)).y()
+        ends = top + view.height() + 8 - room
+        return self._scroll.verticalScrollBar().setValue(ends if view is self.outcomes else top - 8)
 
     def show_reads(self, text: str, able: bool) -> None:
         """The line that says what a run would read, or why it cannot."""
@@ -214,8 +233,21 @@ class Panel(QtWidgets.QWidget):
         self._enable_run()
 
     def show_expected(self, text: str) -> None:
-        """The line that says how long a run will take."""
+        """The line that says how long a run will take; a low panel shows its first sentence."""
+        self._expectation = text
+        self._draw_expected()
+
+    def resizeEvent(self, event: Any) -> None:
+        """The panel got another height."""
+        super().resizeEvent(event)
+        self._draw_expected()
+
+    def _draw_expected(self) -> None:
+        text = self._expectation
+        if self.height() < _LOW:
+            text = text.partition(". ")[0].rstrip(".") + "." if text else ""
         self._expected.setText(text)
+        self._expected.setToolTip(self._expectation)
 
     def _draw_run(self, work: Any) -> None:
         if work is None:

@@ -56,7 +56,7 @@ class Work:
         if self.state == "connecting":
             return tr("Reaching the engine …")
         if self.state == "queued":
-            return tr("Waiting for its turn …")
+            return tr("Waiting for the engine …")
         line = wording.progress_line(self.progress) if self.progress else tr("Beginning …")
         return tr("Paused: %s", line) if self.state == "paused" else line
 

@@ -140,6 +140,51 @@ def test_a_new_picture_stays_the_active_layer_after_a_run_that_read_no_layer(
     assert restored == ["Blended"]
 
 
+@pytest.mark.parametrize("height", (200, 700))
+def test_the_button_is_in_sight_however_low_the_panel_is(docker: Any, height: int) -> None:
+    docker.resize(240, height)
+    for operation in docker._operations:
+        docker.panel.form.choose(operation)
+        part(docker, "intarsia_advanced").setChecked(True)
+        wait_until(lambda: not part(docker, "intarsia_operation").visibleRegion().isEmpty())
+        for name in ("intarsia_run", "intarsia_reads"):
+            found = part(docker, name)
+            assert found.visibleRegion().boundingRect().height() == found.height(), operation
+
+
+def test_a_low_panel_says_the_time_alone(docker: Any) -> None:
+    docker._estimate = {"seconds": 90.0, "text": "Learns this picture first."}
+    docker.refresh()
+    line, whole = part(docker, "intarsia_expected"), part(docker, "intarsia_expected").text()
+    assert whole.startswith("Takes ") and whole.endswith(". Learns this picture first.")
+    docker.resize(240, 300)
+    wait_until(lambda: line.text() == whole[: -len(" Learns this picture first.")])
+    assert line.toolTip() == whole
+    docker.resize(240, 700)
+    wait_until(lambda: line.text() == whole)
+
+
+def test_operations_stand_under_the_names_of_their_groups(docker: Any) -> None:
+    combo, groups, group = part(docker, "intarsia_operation"), {}, ""
+    for row in range(combo.count()):
+        if combo.itemData(row) is None:
+            group = combo.itemText(row)
+            assert not combo.model().item(row).isEnabled()
+        else:
+            groups[combo.itemData(row)] = group
+            found = docker._operations[combo.itemData(row)]
+            assert combo.itemData(row, QtCore.Qt.ItemDataRole.ToolTipRole) == found.summary
+    assert groups == {o.id: o.group for o in docker._operations.values()}
+    assert groups["mosaic"] == "Collages"
+
+
+def test_a_control_says_that_it_needs_no_new_run(docker: Any) -> None:
+    docker.panel.form.choose("relabel")
+    rows = {c.parameter.name: c.toolTip() for c in docker.panel.form._controls.values()}
+    assert "at once" in rows["amount"]
+    assert "at once" not in rows["softness"]
+
+
 def test_the_buttons_of_a_new_result_are_scrolled_to(docker: Any) -> None:
     docker.resize(240, 500)
     layer, notes = ResultLayer("B", 2, 2, 4, RED_PIXELS), ("A note of many words. " * 12,)

@@ -36,7 +36,7 @@ def test_a_job_passes_from_reaching_the_engine_to_its_stage_and_time_left() -> N
     session, work = begun()
     assert work.line() == "Reaching the engine …" and work.percent() is None
     session.happen(Event("accepted", "j1", "queued"))
-    assert work.line() == "Waiting for its turn …"
+    assert work.line() == "Waiting for the engine …"
     session.happen(Event("event", "j1", ("started", {"lane": "training"})))
     session.happen(Event("progress", "j1", Progress("Training, stage 2 of 3", 62, 100, 9.0)))
     assert work.line() == "Training, stage 2 of 3 – 62 % – 9 s left"

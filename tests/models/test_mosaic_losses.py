@@ -19,6 +19,7 @@ from intarsia_models.mosaic.losses import (
     critic_loss,
     entropy_loss,
     max_loss,
+    tint_loss,
     tv_loss,
 )
 
@@ -104,3 +105,16 @@ def test_an_unknown_distance_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_pat
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     with pytest.raises(UnreadableModel, match="save it as"):
         ContentDistance("lpips")
+
+
+def test_a_tint_is_what_changes_over_wide_areas() -> None:
+    collage = _random(1, 3, 32, 48)
+    red = torch.tensor([0.3, 0.0, 0.0]).view(1, 3, 1, 1)
+    assert float(tint_loss(collage + red, collage, guided=False)) == pytest.approx(0.03, rel=1e-4)
+    assert float(tint_loss(collage + 0.3, collage, guided=False)) == pytest.approx(0.09, rel=1e-4)
+    # with a content only colour counts: red less its own grey
+    assert float(tint_loss(collage + 0.3, collage, guided=True)) == pytest.approx(0.0, abs=1e-9)
+    assert float(tint_loss(collage + red, collage, guided=True)) == pytest.approx(0.02, rel=1e-4)
+    seams = torch.ones(1, 1, 32, 48)
+    seams[..., ::2] = -1.0
+    assert float(tint_loss(collage + 0.3 * seams, collage, guided=False)) < 1e-6

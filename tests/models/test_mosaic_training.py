@@ -152,6 +152,26 @@ def test_an_unguided_mosaic_and_every_warp_can_be_trained() -> None:
         assert made.theta is not None and float(made.theta.abs().max()) <= 3.0
 
 
+def test_without_a_guide_templates_part_instead_of_becoming_one_grey() -> None:
+    networks = replace(NETWORKS, guided=False)
+    wished = mosaic_training("draft", guided=False, tv_weight=10.0, entropy_weight=1.5)
+    names = ("adversarial_mix_weight", "tint_weight", "warm_up", "max_weight")
+    weights = {name: getattr(wished, name) for name in (*names, "tv_weight", "entropy_weight")}
+    brief = replace(QUICK, iterations=60, generator_rate=6e-3, templates_least=3, **weights)
+    templates = stacked(_levels().canvases(4, 0), 0, 0, 32, 32)
+
+    def entropy(training: MosaicTraining) -> float:
+        made = _train(networks, training).model.compose(None, templates)
+        assert made.weights is not None
+        shift = (made.picture - made.collage).mean((-2, -1)).abs().max()
+        assert not training.tint_weight or shift < 0.1
+        return float(entropy_loss(made.weights))
+
+    assert entropy(brief) < 0.5
+    printed = replace(brief, adversarial_mix_weight=0.0, warm_up=0.0, tint_weight=0.0)
+    assert entropy(printed) > 1.2  # of log 4 = 1.39: they stay alike
+
+
 def test_items_of_a_batch_may_have_templates_of_different_sources() -> None:
     dark = PictureSource([torch.zeros(3, 20, 20, dtype=torch.uint8)])
     light = PictureSource([torch.full((3, 20, 20), 255, dtype=torch.uint8)])

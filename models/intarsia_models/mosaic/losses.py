@@ -26,6 +26,8 @@ BLUR_REACH = 6
 POOL = 16
 """Side of the squares that "average_pool" compares."""
 HIDDEN = 16
+TINT_SIDE = 8
+"""Side of the squares whose mean colour a refinement should leave alone."""
 
 
 def critic_loss(real: Tensor, made: Tensor) -> Tensor:
@@ -66,6 +68,24 @@ def max_loss(weights: Tensor) -> Tensor:
     """Share of the picture that its largest template takes, in [1 / K, 1], averaged over the batch;
     ``weights`` as in `entropy_loss`."""
     return weights.float().mean((-2, -1)).amax(1).mean()
+
+
+def tint_loss(picture: Tensor, collage: Tensor, *, guided: bool) -> Tensor:
+    """Mean square of what a refinement changes over areas of some pixels, a scalar.
+
+    Our own: eq. 2 compares greys only, so that nothing but the critic keeps a refinement from
+    tinting the collage, and a short training's critic does not.
+
+    Args:
+        picture: (B, 3, H, W) in [-1, 1], refined.
+        collage: (B, 3, H, W), before that.
+        guided: Whether a content says how light it has to be; then only the change of the colours
+            beside the grey counts.
+    """
+    change = picture.float() - collage.float()
+    if guided:
+        change = change - change.mean(1, keepdim=True)
+    return F.avg_pool2d(change, min(TINT_SIDE, *change.shape[-2:])).square().mean()
 
 
 class ContentDistance(nn.Module):

@@ -7,7 +7,10 @@ for every iteration.
 Deviations: one forward pass serves both steps of an iteration (FAMOS draws anew); the averaged
 weights are kept and the rates may fall towards the end; with several sources of templates every
 item of a batch takes one of them, so that one model learns to serve templates that it has not
-seen.
+seen. Without a content the critic looks at the collage as well, the weight of the total variation
+rises from 0, and the refinement is held to the collage's colours over wide areas
+(`MosaicTraining`): with the printed losses alone all weights stayed alike, and the refinement
+painted spots on their grey mean.
 """
 
 from __future__ import annotations
@@ -39,6 +42,7 @@ from intarsia_models.mosaic.losses import (
     critic_loss,
     entropy_loss,
     max_loss,
+    tint_loss,
     tv_loss,
 )
 from intarsia_models.mosaic.model import Mosaic, MosaicModel, build_network
@@ -232,7 +236,7 @@ class MosaicLoop(TrainingLoop):
         with self.autocast(self.training.precision):
             made = self.generator.compose(batch.content, batch.templates, noise=batch.noise)
         self.tick()
-        losses = {"critic": self._critic_step(batch.real, made.picture)}
+        losses = {"critic": self._critic_step(batch.real, self._judged(made))}
         self.tick()
         losses |= self._generator_step(batch.content, made)
         self.average.update(self.generator)
@@ -259,9 +263,21 @@ class MosaicLoop(TrainingLoop):
         low, high = self.training.templates_least, self.training.templates_most
         return int(torch.randint(low, high + 1, (), generator=self.source))
 
-    def _critic_step(self, real: Tensor, picture: Tensor) -> Tensor:
+    def _judged(self, made: Mosaic) -> Tensor:
+        """(B, 3, H, W), or (2 B, 3, H, W) with the collages behind: what the critic looks at."""
+        if self.training.adversarial_mix_weight and made.picture is not made.collage:
+            return torch.cat([made.picture, made.collage])
+        return made.picture
+
+    @property
+    def _warmth(self) -> float:
+        """Share of the weight of the total variation that counts by now."""
+        steps = self.training.warm_up * self.iterations
+        return min(1.0, self.iteration / steps) if steps else 1.0
+
+    def _critic_step(self, real: Tensor, pictures: Tensor) -> Tensor:
         with self.autocast(self.training.precision):
-            scores = self.critic(real), self.critic(picture.detach())
+            scores = self.critic(real), self.critic(pictures.detach())
         loss = critic_loss(*scores)
         self.optimizers["critic"].zero_grad(set_to_none=True)
         loss.backward()
@@ -275,18 +291,25 @@ class MosaicLoop(TrainingLoop):
         if training.adversarial_weight:
             self.critic.requires_grad_(False)
             with self.autocast(training.precision):
-                scores = self.critic(made.picture)
+                scores = self.critic(self._judged(made)).split(len(made.picture))
             self.critic.requires_grad_(True)
-            weighted.append(("adversarial", training.adversarial_weight, adversarial_loss(scores)))
+            loss = adversarial_loss(scores[0])
+            weighted.append(("adversarial", training.adversarial_weight, loss))
+            if len(scores) > 1:
+                loss = adversarial_loss(scores[1])
+                weighted.append(("adversarial_mix", training.adversarial_mix_weight, loss))
         if content is not None:
             distance = self.distance(made.picture, content)
             weighted.append(("content", training.content_weight, distance))
             if training.content_mix_weight:
                 distance = self.distance(made.collage, content)
                 weighted.append(("content_mix", training.content_mix_weight, distance))
+        if training.tint_weight and made.picture is not made.collage:
+            distance = tint_loss(made.picture, made.collage, guided=content is not None)
+            weighted.append(("tint", training.tint_weight, distance))
         if made.weights is not None:
             weighted += [
-                ("tv", training.tv_weight, tv_loss(made.weights)),
+                ("tv", training.tv_weight * self._warmth, tv_loss(made.weights)),
                 ("entropy", training.entropy_weight, entropy_loss(made.weights)),
                 ("max", training.max_weight, max_loss(made.weights)),
             ]

@@ -38,15 +38,24 @@ class MosaicTraining:
     decay_from: float = 0.7
     """Share of the iterations after which the rates fall to 0 in a line; the paper's never do."""
     adversarial_weight: float = 1.0
+    adversarial_mix_weight: float = 0.0
+    """The same of the collage before it is refined; the paper's critic looks at the result only.
+    Without a guide it is needed in a short training: see `mosaic_training`."""
     content_weight: float = 20.0
     """Of the distance of the result to the content; more: the content is easier to recognise."""
     content_mix_weight: float = 0.0
     """The same of the collage before it is refined, as FAMOS has it; MAGIC does not. Without it a
     short training lets the refinement bleach or tint the collage until it resembles the content."""
+    tint_weight: float = 0.0
+    """Of what the refinement changes of the collage's colours over wide areas; more: seams only."""
     tv_weight: float = 1.0
     """Of the total variation of the weights; more: larger segments."""
     entropy_weight: float = 0.5
     """Of the entropy of the weights; more: harder cuts."""
+    warm_up: float = 0.0
+    """Share of the iterations during which ``tv_weight`` rises from 0. Where all weights are alike
+    the total variation is smallest and the entropy has no slope: without a guide nothing leads away
+    from there otherwise."""
     max_weight: float = 0.0
     """Of the area of the largest template; more: more variety. Needed without a content."""
     phi: Phi = "blurred_grey"
@@ -89,8 +98,10 @@ class MosaicTraining:
             )
         for name in (
             "adversarial_weight",
+            "adversarial_mix_weight",
             "content_weight",
             "content_mix_weight",
+            "tint_weight",
             "tv_weight",
             "entropy_weight",
             "max_weight",
@@ -182,7 +193,15 @@ def mosaic_training(
             made, content_weight=4.0, content_mix_weight=14.0, tv_weight=5.0, entropy_weight=0.12
         )
     if not guided:
-        made = replace(made, max_weight=1.0, content_weight=0.0, content_mix_weight=0.0)
+        made = replace(
+            made,
+            max_weight=1.0,
+            content_weight=0.0,
+            content_mix_weight=0.0,
+            adversarial_mix_weight=1.0,
+            tint_weight=5.0,
+            warm_up=0.5,
+        )
         if quality == "fine":
             made = replace(made, templates_least=2, templates_most=12)
     return replace(made, **changes)

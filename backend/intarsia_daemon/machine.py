@@ -37,6 +37,10 @@ class Machine:
         """
         return _valid(self._read().get(self._device, {}).get(kind)) or 1.0
 
+    def knows(self, kind: str) -> bool:
+        """Whether a factor was learned."""
+        return _valid(self._read().get(self._device, {}).get(kind)) is not None
+
     def learn(self, kind: str, expected_s: float, actual_s: float) -> None:
         """Take one run into account.
 

@@ -15,6 +15,7 @@ from intarsia_daemon.capable_models import capable_model
 from intarsia_daemon.context import Context
 from intarsia_daemon.generator_models import bytes_of
 from intarsia_daemon.model_card import Card
+from intarsia_daemon.mosaic_pace import TRAINING, speed_factor
 from intarsia_daemon.mosaic_parameters import Wishes
 from intarsia_daemon.mosaic_templates import Templates
 from intarsia_daemon.picture_models import settings_hash
@@ -29,8 +30,6 @@ CAPABILITY = "mosaic"
 GUIDED, UNGUIDED = "guided", "unguided"
 ANY_TEMPLATES = "any_templates"
 """Capability of models that learnt many sets of templates, so that they serve new ones."""
-SPEED = "mosaic_training"
-"""Under which the machine learns how fast it trains mosaics."""
 STAGE = "Learning the templates"
 
 MODEL = ModelRef(
@@ -193,8 +192,8 @@ def learnt(
     if known is not None:
         return FoundModel(*known)
     plain = expected_seconds(networks, training, device=context.device)
-    context.require_training(plain / context.machine.factor(SPEED))
-    following = shared.Training(context, STAGE, plain, report, speed=SPEED)
+    context.require_training(plain / speed_factor(context, TRAINING))
+    following = shared.Training(context, STAGE, plain, report, speed=TRAINING)
     with context.phase("train"), following.following() as follow:
         trained = train_mosaic(
             [item.source for item in templates],
@@ -241,7 +240,7 @@ def training_seconds(context: Context, wishes: Wishes) -> float:
     """How long learning takes on this machine."""
     networks, training = wishes.networks(), wishes.training()
     plain = expected_seconds(networks, training, device=context.device)
-    return plain / context.machine.factor(SPEED)
+    return plain / speed_factor(context, TRAINING)
 
 
 def _guidance(wishes: Wishes) -> str:

@@ -110,6 +110,12 @@ REFINE = Toggle(
     True,
     advanced=True,
 )
+KEEP_COLORS = Toggle(
+    "keep_colors",
+    "Keep colours",
+    "What is refined keeps the colours of your pictures; only its lights and darks change.",
+    True,
+)
 LEARN = Choice(
     "learn",
     "Learns",

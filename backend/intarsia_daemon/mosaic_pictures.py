@@ -12,11 +12,14 @@ import torch
 from torch.nn.functional import interpolate
 
 from intarsia_daemon.context import Context
+from intarsia_daemon.mosaic_pace import COMPOSING, speed_factor
 from intarsia_daemon.mosaic_parameters import Wishes
 from intarsia_daemon.mosaic_places import Place
+from intarsia_daemon.mosaic_previews import MosaicPreviews
 from intarsia_daemon.pixels import FULL, Layer, dtype_name, layer_from_tensors
 from intarsia_daemon.training_pace import Pace
 from intarsia_models.mosaic.adjustment import Adjustment, balanced, margin_of
+from intarsia_models.mosaic.colour_keeping import with_colours_of
 from intarsia_models.mosaic.cost import composing_operations
 from intarsia_models.mosaic.model import MagicNetwork, MosaicModel
 from intarsia_models.mosaic.rendering import Rendering, RenderStatistics, render
@@ -31,8 +34,6 @@ STEPS = 1000
 MEASURED_SIDE = 192
 """Of the reduced mosaic on which it is measured what a model does."""
 MAP_NAME = "Template map"
-SPEED = "mosaic"
-"""Under which the machine learns how fast it composes."""
 OPERATIONS_A_SECOND = {"cpu": 1.5e10, "cuda": 3e12}
 """Of a mosaic in tiles, with everything beside the networks; "cuda" is assumed."""
 COUNTED_SIDE = 128
@@ -40,6 +41,8 @@ COUNTED_SIDE = 128
 LONG_S, LEAST_LEARNT_S = 30.0, 5.0
 """Seconds from which a mosaic is composed like a training, beside which edits go on; and from which
 the machine's speed is learnt."""
+SKETCHED_S = 8.0
+"""Seconds from which a sketch is shown until tiles come."""
 
 
 def canvases_of(
@@ -124,7 +127,7 @@ def planned(
     if count != wishes.count:
         notes.append(f"This model has a memory of {count} templates; that many are used.")
     plain = composing_work(settings, place.size, count, context.device)
-    seconds = plain / context.machine.factor(SPEED)
+    seconds = plain / speed_factor(context, COMPOSING)
     if seconds * mosaics > LONG_S:
         context.require_training(seconds * mosaics)
     canvases = canvases_of(templates, count, settings.style, context.seed)
@@ -151,7 +154,7 @@ def composing_seconds(
     context: Context, settings: MosaicSettings, size: tuple[int, int], count: int
 ) -> float:
     """Seconds that a mosaic takes on this machine."""
-    return composing_work(settings, size, count, context.device) / context.machine.factor(SPEED)
+    return composing_work(settings, size, count, context.device) / speed_factor(context, COMPOSING)
 
 
 def rendered(
@@ -185,10 +188,23 @@ def rendered(
     def follow(done: float, _: Any) -> None:
         share = low + (high - low) * done
         left = pace.seconds_left(share)
-        context.progress(stage, round(STEPS * share), STEPS, seconds_left=left)
+        shown = previews.due()
+        context.progress(stage, round(STEPS * share), STEPS, seconds_left=left, preview=shown)
 
     pace = Pace(context, whole)
     context.progress(stage, round(STEPS * low), STEPS, seconds_left=pace.seconds_left(low))
+    previews = MosaicPreviews(place)
+    if statistics is None and plan.seconds > SKETCHED_S:
+        with context.phase("sketch"):
+            previews.sketch(
+                model,
+                place,
+                plan.canvases,
+                plan.adjustment,
+                seed=context.seed,
+                tick=context.tick,
+            )
+        follow(0.0, None)
     folder = context.folder / "mosaic" if plan.is_long else None
     began = context.clock()
     with context.phase("compose"):
@@ -205,10 +221,26 @@ def rendered(
             folder=folder,
             tick=context.tick,
             on_progress=follow,
+            on_arrays=previews.watch,
         )
     if statistics is None and plan.plain_s >= LEAST_LEARNT_S:
-        context.machine.learn(SPEED, plan.plain_s, context.clock() - began)
+        context.machine.learn(COMPOSING, plan.plain_s, context.clock() - began)
     return made
+
+
+def colours_of(rendering: Rendering, *, refined: bool, keep_colors: bool) -> np.ndarray:
+    """(3, H, W) in [-1, 1]: what becomes a layer.
+
+    Args:
+        rendering: Refined, where that is wanted and the model can.
+        refined: The refined picture instead of the collage.
+        keep_colors: Whether the refined picture keeps the collage's colours.
+    """
+    if not refined or rendering.picture is rendering.collage:
+        return rendering.collage
+    if not keep_colors:
+        return rendering.picture
+    return with_colours_of(rendering.collage, rendering.picture)
 
 
 def picture_layer(name: str, colours: np.ndarray, place: Place) -> Layer:

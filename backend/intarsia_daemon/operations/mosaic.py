@@ -65,7 +65,7 @@ def estimate(
             "What is put into the document.",
             (
                 Option("collage", "Collage", "One layer: pieces of your pictures as they are."),
-                Option("picture", "Refined", "One layer: closer to the guide, colours may shift."),
+                Option("picture", "Refined", "One layer: closer to the guide, its seams smoothed."),
                 Option("layers", "Layers", "A group: a layer with a mask for each template."),
             ),
             default="collage",
@@ -74,6 +74,7 @@ def estimate(
         wished.EDGES,
         wished.FIDELITY,
         wished.VARIETY,
+        wished.KEEP_COLORS,
         Toggle(
             "color_map",
             "Template map",
@@ -110,6 +111,7 @@ def mosaic(
     edges: str,
     fidelity: str,
     variety: str,
+    keep_colors: bool,
     color_map: bool,
     follow: bool,
     model: str,
@@ -164,7 +166,8 @@ def mosaic(
             first = len(layers)
             layers += composing.template_layers(name, made, plan, place, context.tick, first=first)
         else:
-            colours = made.picture if gives == "picture" else made.collage
+            refined = gives == "picture"
+            colours = composing.colours_of(made, refined=refined, keep_colors=keep_colors)
             layers.append(composing.picture_layer(name, colours, place))
     return Outcome(
         layers,

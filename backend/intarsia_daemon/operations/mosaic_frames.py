@@ -87,7 +87,7 @@ def estimate(
             "What is written.",
             (
                 Option("collage", "Collage", "Pieces of your pictures as they are."),
-                Option("picture", "Refined", "Closer to the frames, colours may shift."),
+                Option("picture", "Refined", "Closer to the frames, their seams smoothed."),
             ),
             default="collage",
         ),
@@ -95,6 +95,7 @@ def estimate(
         wished.EDGES,
         wished.FIDELITY,
         wished.VARIETY,
+        wished.KEEP_COLORS,
         models.MODEL,
         wished.LEARN,
         wished.QUALITY,
@@ -114,6 +115,7 @@ def mosaic_frames(
     edges: str,
     fidelity: str,
     variety: str,
+    keep_colors: bool,
     model: str,
     learn: str,
     quality: Any,
@@ -148,7 +150,7 @@ def mosaic_frames(
     with models.loaded_mosaic(context, chosen.id) as loaded:
         first = places.whole_place(read_picture(folder / names[0]).picture)
         plan = composing.planned(context, loaded, first, found.source, wishes, mosaics=len(names))
-        shown = run.render(loaded, plan, refine=gives == "picture")
+        shown = run.render(loaded, plan, refine=gives == "picture", keep_colors=keep_colors)
     note = f"{len(names)} mosaics are in {place}."
     return Outcome(
         [shown],
@@ -177,7 +179,9 @@ class _Run:
         target = self.target(name)
         return target.exists() and self._done.get(target.name) == file_hash(target)
 
-    def render(self, model: MosaicModel, plan: composing.Plan, *, refine: bool) -> Layer:
+    def render(
+        self, model: MosaicModel, plan: composing.Plan, *, refine: bool, keep_colors: bool
+    ) -> Layer:
         """Write what is missing; returns the last frame."""
         statistics: RenderStatistics | None = None
         size: tuple[int, int] | None = None
@@ -210,7 +214,8 @@ class _Run:
                 shares=shares,
             )
             statistics = made.statistics
-            layer = composing.picture_layer(name, made.picture if refine else made.collage, place)
+            colours = composing.colours_of(made, refined=refine, keep_colors=keep_colors)
+            layer = composing.picture_layer(name, colours, place)
             if not self.is_done(name):
                 self._write(name, read, layer)
         assert layer is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -28,6 +28,8 @@ Norm = Literal["exact", "fast"]
 Array = NDArray[Any]
 OnProgress = Callable[[float, Tile], None]
 """(share of the work that is done in [0, 1], the tile that was just computed)."""
+OnArrays = Callable[[Mapping[str, Array]], None]
+"""Is handed the arrays that fill up, at the padded size, zeros at first: "collage" and others."""
 Tick = Callable[[], None]
 
 
@@ -54,11 +56,12 @@ class RenderPhases:
         refine: bool,
         tick: Tick | None = None,
         on_progress: OnProgress | None = None,
+        on_arrays: OnArrays | None = None,
     ) -> None:
         """Prepare a rendering; arguments as of `rendering.render`."""
         self.out, self.storage, self.side, self.norm = out, storage, side, norm
         self.refine = refine and out.refinement is not None
-        self.tick, self.on_progress = tick, on_progress
+        self.tick, self.on_progress, self.on_arrays = tick, on_progress, on_arrays
         self.tiles = out.tiles(side)
         self.arrays: dict[str, Array] = {}
         works, whole = norm_works(out.unet)
@@ -79,6 +82,8 @@ class RenderPhases:
             The statistics that were taken.
         """
         self._allocate(keep_weights)
+        if self.on_arrays is not None:
+            self.on_arrays(self.arrays)
         known = self._reduced() if given is None and self.norm == "fast" else given
         phases = ["mix"] + ["refine"] * self.refine
         if known is None:

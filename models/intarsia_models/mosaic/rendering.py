@@ -24,6 +24,7 @@ from intarsia_models.mosaic.model import MosaicModel
 from intarsia_models.mosaic.render_phases import (
     Array,
     Norm,
+    OnArrays,
     OnProgress,
     RenderPhases,
     RenderStatistics,
@@ -76,6 +77,7 @@ def render(
     precision: Precision = "float32",
     tick: Tick | None = None,
     on_progress: OnProgress | None = None,
+    on_arrays: OnArrays | None = None,
 ) -> Rendering:
     """Compose a mosaic tile by tile.
 
@@ -100,6 +102,8 @@ def render(
         precision: "bfloat16" computes convolutions and attention so; norms and sums stay float32.
         tick: Called before every tile; may raise to stop.
         on_progress: Called after every tile.
+        on_arrays: Called once at the beginning, to look at what is composed by then; (3, h, w)
+            "collage" and "picture" are at least as large as the mosaic.
 
     Returns:
         Equal to the whole picture in one pass with the same statistics, but for rounding.
@@ -123,7 +127,14 @@ def render(
     }
     storage = RenderStorage(folder, "" if folder is None else out.identity(facts))
     phases = RenderPhases(
-        out, storage, side, norm=norm, refine=refine, tick=tick, on_progress=on_progress
+        out,
+        storage,
+        side,
+        norm=norm,
+        refine=refine,
+        tick=tick,
+        on_progress=on_progress,
+        on_arrays=on_arrays,
     )
     found = phases.run(statistics, keep_weights=keep_weights)
     height, width = size

@@ -162,6 +162,9 @@ def _help(parameter: Parameter) -> str:
         text = " ".join([text, *told])
     if not parameter.recompute:
         text += " Changing it is quick."
+    if parameter.only_with:
+        name, _, values = parameter.only_with.partition("=")
+        text += f" Only where `{name}` is {' or '.join(f'`{v}`' for v in values.split(','))}."
     return text
 
 

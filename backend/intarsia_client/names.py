@@ -39,6 +39,7 @@ class ModelRef:
     """What lists call the empty value."""
     recompute: bool = True
     advanced: bool = False
+    only_with: str = ""
     kind: str = field(default="model", init=False)
 
     def check(self, value: Any) -> str:
@@ -65,6 +66,7 @@ class ClassName:
     """What lists call the empty value."""
     recompute: bool = True
     advanced: bool = False
+    only_with: str = ""
     kind: str = field(default="class", init=False)
 
     def check(self, value: Any) -> str:
@@ -94,6 +96,7 @@ class ClassBinding:
     default: Mapping[str, str] = field(default_factory=dict, hash=False)
     recompute: bool = True
     advanced: bool = False
+    only_with: str = ""
     kind: str = field(default="classes", init=False)
 
     def check(self, value: Any) -> dict[str, str]:
@@ -150,6 +153,7 @@ class Text:
     max_length: int = 200
     recompute: bool = True
     advanced: bool = False
+    only_with: str = ""
     kind: str = field(default="text", init=False)
 
     def check(self, value: Any) -> str:
@@ -177,6 +181,7 @@ class Folder:
     """Whether the operation refuses to run without one: a front end can say so beforehand."""
     recompute: bool = True
     advanced: bool = False
+    only_with: str = ""
     kind: str = field(default="folder", init=False)
 
     def check(self, value: Any) -> str:

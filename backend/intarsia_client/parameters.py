@@ -27,8 +27,11 @@ class Scalar:
     """As shown behind the number: ``"px"``, ``"%"``, ``"°"``; empty for a bare number."""
     step: float = 0.01
     recompute: bool = True
-    """Whether changing it needs a new run (front ends mark it so)."""
+    """Whether changing it needs a new run (front ends say where it does not)."""
     advanced: bool = False
+    only_with: str = ""
+    """``"gives=file,both"``: it counts only where that `Choice` has one of these values, and front
+    ends may hide it elsewhere (`applies`); empty: always. The same in every kind."""
     kind: str = field(default="scalar", init=False)
 
     def check(self, value: Any) -> float:
@@ -76,6 +79,7 @@ class Whole:
     unit: str = ""
     recompute: bool = True
     advanced: bool = False
+    only_with: str = ""
     kind: str = field(default="whole", init=False)
 
     def check(self, value: Any) -> int:
@@ -134,6 +138,7 @@ class Choice:
     default: str
     recompute: bool = True
     advanced: bool = False
+    only_with: str = ""
     kind: str = field(default="choice", init=False)
 
     def __post_init__(self) -> None:
@@ -175,6 +180,7 @@ class Toggle:
     default: bool
     recompute: bool = True
     advanced: bool = False
+    only_with: str = ""
     kind: str = field(default="toggle", init=False)
 
     def check(self, value: Any) -> bool:
@@ -200,6 +206,12 @@ KINDS = {
     cls.kind: cls
     for cls in (Scalar, Whole, Choice, Toggle, ModelRef, ClassName, ClassBinding, Text, Folder)
 }
+
+
+def applies(parameter: Parameter, values: Mapping[str, Any]) -> bool:
+    """Whether a parameter counts at all beside the values that the others have (``only_with``)."""
+    name, condition, wanted = parameter.only_with.partition("=")
+    return not condition or values.get(name) in wanted.split(",")
 
 
 def from_dict(data: Mapping[str, Any]) -> Parameter:

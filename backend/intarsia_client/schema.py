@@ -14,7 +14,7 @@ from typing import Any, Mapping, Sequence
 from intarsia_client import parameters
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.names import ClassBinding, ClassName, Folder, ModelRef, Text
-from intarsia_client.parameters import Choice, Option, Parameter, Scalar, Toggle, Whole
+from intarsia_client.parameters import Choice, Option, Parameter, Scalar, Toggle, Whole, applies
 
 __all__ = [
     "COLOR_LABELS",
@@ -39,6 +39,7 @@ __all__ = [
     "Text",
     "Toggle",
     "Whole",
+    "applies",
 ]
 
 ROLES = ("picture", "area", "element", "reference", "templates")

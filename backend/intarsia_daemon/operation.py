@@ -23,6 +23,7 @@ from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import (
     GROUPS,
     ROLES,
+    Choice,
     ClassBinding,
     ClassName,
     Input,
@@ -106,7 +107,11 @@ def operation(
 
 
 def _check_references(name: str, inputs: Sequence[Input], parameters: Sequence[Parameter]) -> None:
-    """Class parameters name the model whose classes they mean, bindings also their areas."""
+    """Class parameters name the model whose classes they mean, bindings also their areas.
+
+    What counts only with some values of a choice names that choice and those values.
+    """
+    choices = {p.name: p.values() for p in parameters if isinstance(p, Choice)}
     models = [p.name for p in parameters if isinstance(p, ModelRef)]
     areas = [i.name for i in inputs if i.role == "area" and i.several]
     for item in parameters:
@@ -114,6 +119,9 @@ def _check_references(name: str, inputs: Sequence[Input], parameters: Sequence[P
             raise TypeError(f"{name}: {item.name} names the model {item.model!r}, not of {models}.")
         if isinstance(item, ClassBinding) and item.input not in areas:
             raise TypeError(f"{name}: {item.name} names the areas {item.input!r}, not of {areas}.")
+        choice, _, wanted = item.only_with.partition("=")
+        if item.only_with and not {*wanted.split(",")} <= {*choices.get(choice, ())}:
+            raise TypeError(f"{name}: {item.name} counts with {item.only_with!r}, of {choices}.")
 
 
 def known_operations() -> Mapping[str, Registered]:

@@ -17,6 +17,7 @@ from intarsia_client.schema import (
     Operation,
     Parameter,
     Scalar,
+    applies,
 )
 from intarsia_gimp import arguments, controls, inputs, tags
 from intarsia_gimp.arguments import argument_name
@@ -43,6 +44,7 @@ class Settings:
         self._forget_pieces()
         self.widget = self._build()
         known.listen(self._models_changed)
+        self._show_those_that_count()
         for parameter in operation.parameters:
             if isinstance(parameter, ModelRef):
                 name = argument_name(parameter.name)
@@ -70,6 +72,25 @@ class Settings:
         for name, row in self._rows.items():
             is_slider = slider is not None and name == argument_name(slider.name)
             row.set_sensitive(changes or (scrubbing and is_slider))
+
+    def _show_those_that_count(self) -> None:
+        """Hide the rows that do nothing with the other settings as they are, and follow those."""
+        depending = [p for p in self._operation.parameters if p.only_with]
+        choices = {p.only_with.partition("=")[0] for p in depending}
+
+        def show(*_: Any) -> None:
+            values = {name: self._config.get_property(argument_name(name)) for name in choices}
+            for parameter in depending:
+                row = self._rows[argument_name(parameter.name)]
+                row.set_visible(applies(parameter, values))
+
+        for parameter in depending:
+            row = self._rows[argument_name(parameter.name)]
+            row.show_all()
+            row.set_no_show_all(True)  # else the dialog shows it again with all others
+        for name in choices:
+            self._config.connect("notify::" + argument_name(name), show)
+        show()
 
     # --- building -----------------------------------------------------------------------------
 

@@ -68,6 +68,8 @@ def candidates(
         labelled = labelled_layers(document, active)
         return [Candidate(label, _label_text(label, nodes)) for label, nodes in labelled.items()]
     layers = list(layers_of(document))[::-1]  # as Krita lists them: the topmost first
+    if active is not None and _is_read_already(wanted, operation):
+        layers = [n for n in layers if not same_node(n, active)]
     if wanted.role != "area":
         nothing = [] if wanted.required or wanted.several else [Candidate("", tr("None"))]
         if wanted.role == "picture":
@@ -118,7 +120,10 @@ def usual_pick(
     nearest = below + [n for n in others if not any(same_node(n, b) for b in below)]
     label = label_of(active) if active is not None else ""
     alike = [n for n in nearest if label and label_of(n) == label]
-    return tuple(node_id(n) for n in (alike + nearest)[:1])
+    offered = alike + [n for n in nearest if not any(same_node(n, a) for a in alike)]
+    alone = [i for i in operation.inputs if i.required and i.role == wanted.role and not i.several]
+    place = min(alone.index(wanted) if wanted in alone else 0, max(0, len(offered) - 1))
+    return tuple(node_id(n) for n in offered[place : place + 1])  # each input another layer
 
 
 def _piece_roots(document: Any, operation: Operation, active: Any | None) -> list[Any]:
@@ -127,6 +132,13 @@ def _piece_roots(document: Any, operation: Operation, active: Any | None) -> lis
     if pieces is None:
         return []
     return roots_of(document, replace(pieces, required=False), active)
+
+
+def _is_read_already(wanted: Input, operation: Operation | None) -> bool:
+    """Whether the active layer is read as something else, so that an input cannot be it, too."""
+    if operation is None or wanted.role != "reference":
+        return False
+    return needs_element(operation) or wanted.required
 
 
 def _is_chosen(wanted: Input) -> bool:

@@ -20,7 +20,8 @@ def take_place(docker: Any) -> None:
     Krita would squeeze a new docker below all others, so low that hardly a control can be seen.
     Where the brush presets are hidden or elsewhere, only the height is asked for.
     """
-    window = Krita.instance().activeWindow()
+    program: Any = Krita.instance()
+    window = program.activeWindow()
     frame = window.qwindow() if window is not None else None
     if frame is None or docker.isFloating():
         return

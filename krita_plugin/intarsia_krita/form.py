@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Iterable, Mapping
 
 from intarsia_client.errors import InvalidRequest
-from intarsia_client.schema import MAX_SEED, Operation
+from intarsia_client.schema import MAX_SEED, Operation, applies
 from intarsia_krita.control import Control
-from intarsia_krita.controls import SEED, make_control, make_controls
+from intarsia_krita.controls import SEED, ChoiceControl, make_control, make_controls
 from intarsia_krita.name_controls import BindingControl
 from intarsia_krita.pieces import WheelGuard, column, fold_button, small_label
 from intarsia_krita.qt import Qt, QtCore, QtWidgets
@@ -148,6 +148,7 @@ class Form(QtWidgets.QWidget):
         self.set_values(self._values.get(operation.id, {}))
         self.set_seed(self._seeds.get(operation.id, SEED.default))
         self._quiet = False
+        self._show_those_that_count()
         self.chosen.emit()
 
     def _store(self) -> None:
@@ -184,7 +185,15 @@ class Form(QtWidgets.QWidget):
         self._body.deleteLater()
         self._body = body
 
+    def _show_those_that_count(self) -> None:
+        """Hide the controls that do nothing with the other settings as they are."""
+        values = self.values()
+        for control in self._controls.values():
+            control.setVisible(applies(control.parameter, values))
+
     def _change(self, name: str) -> None:
+        if isinstance(self._controls.get(name), ChoiceControl):
+            self._show_those_that_count()
         if not self._quiet:
             self.changed.emit(name)
 

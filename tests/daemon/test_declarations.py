@@ -15,10 +15,12 @@ from intarsia_client.schema import (
     Input,
     ModelRef,
     Operation,
+    Option,
     Parameter,
     Scalar,
     Toggle,
     Whole,
+    applies,
 )
 from intarsia_daemon.operation import Registered, find_operation, known_operations, operation
 
@@ -140,3 +142,28 @@ def test_a_class_of_no_model_and_a_binding_of_no_areas_are_found_at_import(
     declare = operation(title="Slip", verb="Slip", inputs=(single,), parameters=parameters)
     with pytest.raises(TypeError, match=message):
         declare(slip if len(parameters) > 1 else small)
+
+
+@pytest.mark.parametrize(
+    ("condition", "told"), [("output=film", "of {'gives'"), ("gives=film", "'gives=film'")]
+)
+def test_a_condition_that_can_never_hold_is_found_at_import(condition: str, told: str) -> None:
+    gives = Choice("gives", "Gives", "H.", (Option("file", "File"), Option("both", "Both")), "file")
+    whole = Whole("rate", "Rate", "H.", 1, 9, 3, only_with=condition)
+
+    def film(gives: str, rate: int, context: object) -> None:
+        """Makes a film."""
+
+    with pytest.raises(TypeError, match=told):
+        operation(title="Film", verb="Film", inputs=(), parameters=(gives, whole))(film)
+
+
+def test_a_parameter_says_with_which_choice_alone_it_counts() -> None:
+    declared = find_operation("animate").declaration
+    folder, frames = declared.parameter("folder"), declared.parameter("frames")
+    assert [applies(folder, {"output": o}) for o in ("layers", "file", "both")] == [
+        False,
+        True,
+        True,
+    ]
+    assert applies(frames, {"output": "file"})

@@ -106,7 +106,7 @@ def _difference(layer: np.ndarray, expected: np.ndarray) -> int:
 
 def test_the_panel_stands_there_and_starts_no_engine(seen: Callable[[str], Any]) -> None:
     found = seen("begins")
-    assert found["run"] == "Blend the element in" and found["able"]
+    assert found["run"] == "Blend the object in" and found["able"]
     assert "“Lemur”" in found["reads"]
     assert found["engine"] == "Engine off; starts with the first run" and not found["running"]
     assert found["width"] <= 420
@@ -218,7 +218,7 @@ def test_cancel_leaves_the_document_as_it_was(seen: Callable[[str], Any]) -> Non
     assert (found["button"], found["stopping"]) == ("Cancel", "Stopping …")
     assert found["after"] == found["before"]
     assert found["annotations"] == [] and not found["problem"]
-    assert found["again"] == "Harmonize the element"
+    assert found["again"] == "Harmonize the object"
 
 
 def test_a_training_pauses_and_goes_on(seen: Callable[[str], Any]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from gi.repository import Gimp, GimpUi
 from tests.gimp import pictures_for_tests as made
 
+from intarsia_client.schema import Choice, Folder, Operation, Option
 from intarsia_gimp import controls, settings, tags
 
 FRUIT = ("apple", "lemon", "lime")
@@ -279,3 +280,25 @@ def test_while_a_result_waits_only_the_slider_between_frames_can_be_moved(scene:
     assert usable() == []
     column.allow(True, False)
     assert usable() == list(column._rows)
+
+
+def test_rows_that_do_nothing_with_the_other_settings_are_not_shown(scene: Any) -> None:
+    image, _ = scene
+    gives = Choice(
+        "gives", "Gives", "What.", (Option("layer", "Layer"), Option("file", "File")), "layer"
+    )
+    film = Operation(
+        "film",
+        "Film",
+        "Film",
+        "Films.",
+        inputs=(),
+        parameters=(gives, Folder("folder", "Folder", "Where.", only_with="gives=file")),
+    )
+    config = made.Config(gives="layer", folder="", seed=0)
+    column = settings.Settings(GimpUi.ProcedureDialog(), config, film, image, Known())  # type: ignore[arg-type]
+    assert not column._rows["folder"].get_visible() and column._rows["gives"].get_visible()
+    config.set_property("gives", "file")
+    assert column._rows["folder"].get_visible()
+    config.set_property("gives", "layer")
+    assert not column._rows["folder"].get_visible()

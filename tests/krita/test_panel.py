@@ -178,6 +178,18 @@ def test_operations_stand_under_the_names_of_their_groups(docker: Any) -> None:
     assert groups["mosaic"] == "Collages"
 
 
+def test_controls_that_do_nothing_with_the_other_settings_are_not_shown(docker: Any) -> None:
+    docker.panel.form.choose("animate")
+    folder, frames = part(docker, "row_folder"), part(docker, "row_frames")
+    assert folder.isHidden() and not frames.isHidden()
+    combo = part(docker, "control_output")
+    combo.setCurrentIndex(combo.findData("both"))
+    assert not folder.isHidden() and not frames.isHidden()
+    docker.panel.form.choose("blend")
+    docker.panel.form.choose("animate")  # its values are kept
+    assert not part(docker, "row_folder").isHidden()
+
+
 def test_a_control_says_that_it_needs_no_new_run(docker: Any) -> None:
     docker.panel.form.choose("relabel")
     rows = {c.parameter.name: c.toolTip() for c in docker.panel.form._controls.values()}

@@ -405,6 +405,28 @@ def test_a_needed_reference_is_the_layer_below_unless_one_has_the_same_label() -
     assert usual_pick(made, MIX, wanted, thing(made)) == (key(far),)
 
 
+def test_two_needed_references_are_two_layers_and_none_is_the_edited_one() -> None:
+    made = two_layers()
+    far = labelled(made, "Far", 0, 0, 0, 1, 1)
+    third = Input("third", "reference", "Third", "Choose it.")
+    both = replace(MIX, inputs=(*MIX.inputs, third))
+    paper, edited = made.root.children[0], thing(made)
+    picked = [usual_pick(made, both, wanted, edited) for wanted in both.inputs[1:]]
+    assert picked == [(key(paper),), (key(far),)]
+    offered = [c.value for c in candidates(made, third, edited, both)]
+    assert offered == [key(far), key(paper)]
+    far.remove()  # then both are the one there is, and the artist must choose
+    assert usual_pick(made, both, third, edited) == (key(paper),)
+
+
+def test_further_objects_are_not_the_one_that_is_active() -> None:
+    made = two_layers()
+    further = Input("others", "reference", "Others", "More.", required=False, several=True)
+    pasted = replace(MIX, inputs=(Input("thing", "element", "Thing", "It."), further))
+    offered = [c.text for c in candidates(made, further, thing(made), pasted)]
+    assert offered == ["Paper"]
+
+
 def test_a_needed_input_that_is_nowhere_is_said_with_what_to_do() -> None:
     made = krita.Document(8, 6)
     made.layer("Alone").fill(RED, 0, 0, 1, 1)

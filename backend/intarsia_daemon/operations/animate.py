@@ -14,7 +14,7 @@ from intarsia_daemon import learnt_pictures as shared
 from intarsia_daemon.animation_files import check_folder, check_format, write_animation
 from intarsia_daemon.context import Context, Estimate
 from intarsia_daemon.operation import operation
-from intarsia_daemon.picture_trainings import REUSE, stored_model
+from intarsia_daemon.picture_trainings import REUSE, STOP_EARLY, stored_model
 from intarsia_daemon.pixels import Area, Layer, Outcome, Picture
 from intarsia_models.single_image.animation import animate as make_frames
 from intarsia_models.single_image.harmonization import apply_difference
@@ -35,7 +35,9 @@ def estimate(
     if using is not None:
         return using
     size = sizes["picture"]
-    settings = shared.wanted_settings("animation", parameters["quality"], size)
+    settings = shared.wanted_settings(
+        "animation", parameters["quality"], size, parameters["stop_early"]
+    )
     return shared.training_estimate(settings, size, context)
 
 
@@ -47,7 +49,7 @@ def estimate(
     parameters=(
         shared.QUALITY,
         Whole("frames", "Frames", "How many make one round.", 2, 200, 20),
-        Scalar("fps", "Frames per second", "Of the file.", 1, 60, 10, step=1),
+        Scalar("fps", "Frames per second", "How quickly they follow.", 1, 60, 10, step=1),
         Choice(
             "strength",
             "Movement",
@@ -90,7 +92,12 @@ def estimate(
             ),
             default="layers",
         ),
-        Folder("folder", "Folder", "Where the file is written; none that is there is overwritten."),
+        Folder(
+            "folder",
+            "Folder",
+            "Where the file is written; none that is there is overwritten.",
+            only_with="output=file,both",
+        ),
         Choice(
             "format",
             "Format",
@@ -103,7 +110,9 @@ def estimate(
                 Option("webm", "WebM", "A video; needs ffmpeg."),
             ),
             default="gif",
+            only_with="output=file,both",
         ),
+        STOP_EARLY,
         REUSE,
         stored_model("variations"),
     ),
@@ -123,6 +132,7 @@ def animate(
     output: str,
     folder: str,
     format: Any,
+    stop_early: str,
     reuse: str,
     model: str,
     context: Context,
@@ -139,7 +149,7 @@ def animate(
         check_format(format)
         place = check_folder(folder)
     part = shared.part_of(picture, area)
-    settings = shared.wanted_settings("animation", quality, part.array.shape[:2])
+    settings = shared.wanted_settings("animation", quality, part.array.shape[:2], stop_early)
     known = shared.learnt(context, part, settings, reuse, operation="animate", chosen=model)
     trained = known.model.trained
     size, notes = part.array.shape[:2], list(known.notes)

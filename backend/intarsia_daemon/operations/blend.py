@@ -15,54 +15,63 @@ PICTURE = Input(
     "picture",
     "picture",
     "Picture",
-    "What the element is put into: everything visible below it, or a picture file.",
+    "What the object is put into: everything visible below it, or a picture file.",
 )
 ELEMENT = Input(
     "element",
     "element",
-    "Element",
+    "Object",
     "The pasted object: a layer of its own with transparency, above the picture.",
 )
 AREA = Input(
     "area",
     "area",
     "Area",
-    "Only this part of the element is used; without it the whole element is.",
+    "Only this part of the object is used; without it the whole object is.",
     required=False,
 )
 
 
 @operation(
     title="Blend",
-    verb="Blend the element in",
+    verb="Blend the object in",
     group="Pasted things",
     inputs=(PICTURE, ELEMENT, AREA),
     parameters=(
         Choice(
             "method",
             "Edge",
-            "How the element meets the picture.",
+            "How the object meets the picture.",
             (
-                Option("poisson", "Seamless", "Colours and light flow in from around (Poisson)."),
+                Option("poisson", "Seamless", "Colours and light flow in from around."),
                 Option(
-                    "feather", "Soft", "The element keeps its colours and fades out at its edge."
+                    "feather", "Soft", "The object keeps its colours and fades out at its edge."
                 ),
-                Option("hard", "Hard", "The element keeps its colours up to a sharp edge."),
+                Option("hard", "Hard", "The object keeps its colours up to a sharp edge."),
             ),
             default="poisson",
         ),
         Choice(
             "gradients",
             "Detail from",
-            "Whose detail shows where the element is seamless.",
+            "Whose detail shows where the object is seamless.",
             (
-                Option("import", "The element", "The picture below is covered."),
+                Option("import", "The object", "The picture below is covered."),
                 Option("mixed", "The stronger of both", "The picture's texture shows through."),
             ),
             default="import",
+            only_with="method=poisson",
         ),
         Scalar(
-            "feather", "Softness", "Width of a soft edge.", 0.0, 200.0, 8.0, unit="px", step=0.5
+            "feather",
+            "Softness",
+            "Width of a soft edge.",
+            0.0,
+            200.0,
+            8.0,
+            unit="px",
+            step=0.5,
+            only_with="method=feather",
         ),
         Scalar(
             "amount",

@@ -92,6 +92,7 @@ def estimate(
             1,
             MOST_RECTANGLES,
             RECTANGLES,
+            only_with="parts=auto,rectangles",
         ),
         Whole(
             "collages",
@@ -100,6 +101,7 @@ def estimate(
             1,
             MOST_COLLAGES,
             8,
+            only_with="output=sheet",
         ),
     ),
     estimate=estimate,

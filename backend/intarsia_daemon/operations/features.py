@@ -79,7 +79,7 @@ def estimate(
             ),
             default="whole",
         ),
-        shared.COUNT,
+        replace(shared.COUNT, only_with="seen=parts,both"),
         Choice(
             "format",
             "Format",

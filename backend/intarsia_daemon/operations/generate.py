@@ -43,7 +43,15 @@ def estimate(
         ClassName(
             "class_name", "Shows", "What the pictures show; empty: anything.", empty="Anything"
         ),
-        Whole("count", "Pictures", "How many are made from this seed.", 1, MOST, 4),
+        Whole(
+            "count",
+            "Pictures",
+            "How many are made from this seed.",
+            1,
+            MOST,
+            4,
+            only_with="layout=layers,grid,both",
+        ),
         Choice(
             "layout",
             "Gives",
@@ -56,7 +64,7 @@ def estimate(
             ),
             default="layers",
         ),
-        Whole("number", "Number", "Which one of the sheet, for One picture.", 1, MOST, 1),
+        Whole("number", "Number", "Which one of the sheet.", 1, MOST, 1, only_with="layout=one"),
         Scalar(
             "truncation",
             "Variety",

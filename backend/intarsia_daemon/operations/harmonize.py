@@ -17,7 +17,9 @@ from intarsia_daemon.operation import operation
 from intarsia_daemon.operations.blend import AREA, ELEMENT
 from intarsia_daemon.picture_trainings import (
     REUSE,
+    STOP_EARLY,
     PictureTrainings,
+    stopping_early,
     stored_model,
     training_seconds,
     tuning_seconds,
@@ -37,10 +39,11 @@ def estimate(
     """Seconds of a run that has to train; ``sizes`` are (height, width) by input."""
     height, width = sizes["picture"]
     settings = wanted_settings(parameters["quality"], parameters["stages"], height, width)
+    settings = stopping_early(settings, parameters["quality"], parameters["stop_early"])
     found = using_estimate(parameters["model"])
     if found is None:
         seconds = training_seconds(settings, height, width, context)
-        text = f"{LEARNS} One model serves every element on this picture."
+        text = f"{LEARNS} One model serves every object on this picture."
         found = Estimate(seconds=seconds, trains=True, text=text)
     if not parameters["fine_tune"]:
         return found
@@ -50,20 +53,20 @@ def estimate(
 
 @operation(
     title="Harmonize",
-    verb="Harmonize the element",
+    verb="Harmonize the object",
     group="Pasted things",
     inputs=(
         Input(
             "picture",
             "picture",
             "Picture",
-            "What the model learns: everything visible below the element, or a picture file.",
+            "What the model learns: everything visible below the object, or a picture file.",
         ),
         ELEMENT,
         Input(
             "others",
             "reference",
-            "Further elements",
+            "Further objects",
             "Other pasted layers above the picture, harmonized together with this one; each gets a "
             "layer of its own.",
             required=False,
@@ -94,14 +97,14 @@ def estimate(
         ),
         Toggle(
             "fine_tune",
-            "Fit to element",
-            "Learns a little more on this very element: closer to the picture, takes longer.",
+            "Fit to object",
+            "Learns a little more on this very object: closer to the picture, takes longer.",
             False,
         ),
         Scalar(
             "grow",
             "Reach",
-            "How far beyond the element the change may go, at the model's size.",
+            "How far beyond the object the change may go, at the model's size.",
             0.0,
             30.0,
             0.0,
@@ -132,6 +135,7 @@ def estimate(
             default="auto",
             advanced=True,
         ),
+        STOP_EARLY,
         REUSE,
         stored_model("harmonization"),
     ),
@@ -149,6 +153,7 @@ def harmonize(
     grow: float,
     softness: float,
     stages: str,
+    stop_early: str,
     reuse: str,
     model: str,
     context: Context,
@@ -168,6 +173,7 @@ def harmonize(
         first, naive = placed[0], placed[-1].naive
         height, width = naive.shape[-2:]
         settings = wanted_settings(quality, stages, height, width)
+        settings = stopping_early(settings, quality, stop_early)
     trainings = PictureTrainings(
         context,
         first.picture,

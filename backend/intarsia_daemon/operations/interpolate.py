@@ -71,6 +71,7 @@ def estimate(
             shared.AMOUNT,
             help="Which picture of the way the one layer shows, from 0 to 1.",
             default=0.5,
+            only_with="output=slider",
         ),
         ClassName(
             "class_name", "From shows", "What the first picture shows; empty: found, or any."

@@ -16,7 +16,7 @@ from intarsia_daemon import learnt_pictures as shared
 from intarsia_daemon.composition import window_of
 from intarsia_daemon.context import Context, Estimate
 from intarsia_daemon.operation import operation
-from intarsia_daemon.picture_trainings import REUSE, stored_model
+from intarsia_daemon.picture_trainings import REUSE, STOP_EARLY, stored_model
 from intarsia_daemon.pixels import (
     Area,
     Layer,
@@ -45,7 +45,9 @@ def estimate(
     if using is not None:
         return using
     size = sizes["picture"]
-    settings = shared.wanted_settings("retarget", parameters["quality"], size)
+    settings = shared.wanted_settings(
+        "retarget", parameters["quality"], size, parameters["stop_early"]
+    )
     return shared.training_estimate(settings, size, context)
 
 
@@ -78,14 +80,15 @@ def estimate(
             ),
             default="wide",
         ),
-        Whole("width", "Width", "In pixels, with Size: As said below; 0: as it is.", 0, 16384, 0),
-        Whole("height", "Height", "In pixels, with Size: As said below; 0: as it is.", 0, 16384, 0),
+        Whole("width", "Width", "In pixels; 0: as it is.", 0, 16384, 0, only_with="size=exact"),
+        Whole("height", "Height", "In pixels; 0: as it is.", 0, 16384, 0, only_with="size=exact"),
         Toggle(
             "keep_layout",
             "Keep the layout",
             "Large things keep their places, stretched; otherwise they are arranged anew.",
             True,
         ),
+        STOP_EARLY,
         REUSE,
         stored_model("variations"),
     ),
@@ -100,6 +103,7 @@ def retarget(
     width: int,
     height: int,
     keep_layout: bool,
+    stop_early: str,
     reuse: str,
     model: str,
     context: Context,
@@ -116,7 +120,7 @@ def retarget(
     else:
         share = None
         _rectangle_of_both(part, area)  # refused before anything is learnt
-    settings = shared.wanted_settings("retarget", quality, part.array.shape[:2])
+    settings = shared.wanted_settings("retarget", quality, part.array.shape[:2], stop_early)
     use = "variations" if area is None else "painting"
     known = shared.learnt(
         context, part, settings, reuse, operation="retarget", chosen=model, use=use

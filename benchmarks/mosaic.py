@@ -5,10 +5,10 @@
   batched products), with the same weights. Both take turns; the ratio is that of medians. Peak
   memory is that of a fresh process each.
 * ``rendering``: seconds and peak memory of whole mosaics against K and megapixels, in fresh
-  processes, tiles of one size; random weights, draft networks unless told otherwise.
+  processes; random weights, draft networks unless told otherwise.
 
     python benchmarks/mosaic.py [--device cuda] [--threads 2] [--quality fine]
-        [--attention-only] [--json]
+        [--attention-only | --rendering-only] [--cases 50x20] [--folder scratch] [--json]
 """
 
 from __future__ import annotations
@@ -23,13 +23,14 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from intarsia_models.evaluation.mosaic_cost import TILE, Cost, PeakMemory, rendering_costs
+from intarsia_models.evaluation.mosaic_cost import Cost, PeakMemory, rendering_costs
 from intarsia_models.mosaic.model import MosaicModel, build_network
 from intarsia_models.mosaic.rendering import MEMORY_MB
 from intarsia_models.mosaic.set_attention import AttentionBlock, SetAttention
@@ -110,6 +111,11 @@ def peak_of(way: str, count: int, device: str) -> float:
     return round(memory.mb())
 
 
+def _case(text: str) -> tuple[int, float]:
+    count, megapixels = text.split("x")
+    return int(count), float(megapixels)
+
+
 def _wait(device: str) -> None:
     if device != "cpu":
         torch.cuda.synchronize()
@@ -128,10 +134,19 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--quality", default="draft", help="of the rendered networks")
-    parser.add_argument("--memory-mb", type=int, default=0, help="instead of tiles of one size")
+    parser.add_argument("--memory-mb", type=int, default=MEMORY_MB, help="of a tile")
+    parser.add_argument(
+        "--cases", nargs="*", default=[], metavar="KxM", help="templates x megapixels, e.g. 50x20"
+    )
+    parser.add_argument("--norms", nargs="+", default=["fast", "exact"])
+    parser.add_argument(
+        "--folder", type=Path, help="where a stopped rendering goes on, and says how far it is"
+    )
     parser.add_argument("--precision", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    parser.add_argument("--attention-only", action="store_true", help="the first part")
+    parts = parser.add_mutually_exclusive_group()
+    parts.add_argument("--attention-only", action="store_true", help="the first part")
+    parts.add_argument("--rendering-only", action="store_true", help="the second part")
     parser.add_argument("--peak-of", help=argparse.SUPPRESS)
     parser.add_argument("--count", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -142,17 +157,19 @@ def main() -> None:
         print(peak_of(arguments.peak_of, arguments.count, arguments.device))
         return
     device = arguments.device
-    layers = [
-        attention(count, device, arguments.rounds, CLOCKS[arguments.clock]) for count in COUNTS
-    ]
+    clock = CLOCKS[arguments.clock]
+    counts = () if arguments.rendering_only else COUNTS
+    layers = [attention(count, device, arguments.rounds, clock) for count in counts]
     costs: list[Cost] = []
     if not arguments.attention_only:
         costs = rendering_costs(
             MosaicModel(build_network(mosaic_settings(arguments.quality))),
-            tile=None if arguments.memory_mb else TILE,
-            memory_mb=arguments.memory_mb or MEMORY_MB,
+            cases=[_case(text) for text in arguments.cases] or None,
+            norms=arguments.norms,
+            memory_mb=arguments.memory_mb,
             precision=arguments.precision,
             device=device,
+            folder=arguments.folder,
         )
     if arguments.json:
         machine = {
@@ -165,7 +182,9 @@ def main() -> None:
         shown = {"machine": machine, "attention": layers, "rendering": rows}
         print(json.dumps(shown, indent=2))
         return
-    print(f"set attention, {CHANNELS} channels, {SIDE} x {SIDE}, {torch.get_num_threads()} threads")
+    if layers:
+        size, threads = f"{SIDE} x {SIDE}", torch.get_num_threads()
+        print(f"set attention, {CHANNELS} channels, {size}, {threads} threads")
     for row in layers:
         ms, peak = row["ms"], row["peak_mb"]
         print(
@@ -177,7 +196,8 @@ def main() -> None:
     for cost in costs:
         print(
             f"  K {cost.count:3}  {cost.megapixels:5.2f} megapixels  {cost.norm:5}  "
-            f"{cost.seconds:8.1f} s  {cost.peak_mb:6.0f} MB"
+            f"{cost.seconds:8.1f} s  {cost.cpu_seconds:8.1f} s of processors  "
+            f"{cost.peak_mb:6.0f} MB  tiles of {cost.tile}"
         )
 
 

@@ -102,12 +102,13 @@ def test_a_fresh_process_is_asked_for_every_case(monkeypatch: pytest.MonkeyPatch
 
     def record(module: str, case: dict[str, Any]) -> dict[str, Any]:
         asked.append(case)
-        return {"seconds": 1.0, "peak_mb": 2.0}
+        return {"tile": 64, "seconds": 1.0, "cpu_seconds": 1.5, "peak_mb": 2.0}
 
     monkeypatch.setattr(mosaic_cost, "in_fresh_process", record)
     model = MosaicModel(build_network(MosaicSettings(width=4, depth=2)))
     costs = mosaic_cost.rendering_costs(model, cases=[(3, 0.5)], tile=None, memory_mb=7)
     assert [case["norm"] for case in asked] == ["fast", "exact"]
+    assert [case["folder"] for case in asked] == [None, None]
     assert asked[0]["memory_mb"] == 7
     assert MosaicSettings.from_card(asked[0]["settings"]) == model.settings
     assert [(c.count, c.megapixels, c.peak_mb) for c in costs] == [(3, 0.5, 2.0)] * 2

@@ -11,8 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from intarsia_models.mosaic import stored_levels
 from intarsia_models.mosaic.adjustment import Adjustment
 from intarsia_models.mosaic.baselines import noise_area
+from intarsia_models.mosaic.level_storage import LARGEST_HALF, StoredLevel
 from intarsia_models.mosaic.model import MosaicModel, build_network
 from intarsia_models.mosaic.networks import picture_norms
 from intarsia_models.mosaic.rendering import Rendering, render, render_frames
@@ -20,7 +22,7 @@ from intarsia_models.mosaic.roll_out import RollOut
 from intarsia_models.mosaic.settings import MosaicSettings
 from intarsia_models.mosaic.streaming import Moments, norm_reach, own_statistics
 from intarsia_models.mosaic.templates import PictureSource, TemplateCanvas, stacked
-from intarsia_models.mosaic.tiles import tile_plan
+from intarsia_models.mosaic.tiles import Area, tile_plan
 
 SIZE = (80, 72)
 LEVEL = 1 / 127.5
@@ -75,17 +77,64 @@ def away(one: NDArray[Any] | None, other: NDArray[Any] | Tensor | None) -> float
 
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("tile", [16, 28])
-def test_tiles_are_the_whole_picture(style: str, tile: int) -> None:
+@pytest.mark.parametrize("scratch_mb", [0, 100])
+def test_tiles_are_the_whole_picture(
+    style: str, tile: int, scratch_mb: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_levels, "NUMBERS_AT_ONCE", 1)  # areas as small as they can be
     model = lively_model(**STYLES[style])
     channels = model.settings.noise_channels
     noise = noise_area(0, channels, 0, 0, *SIZE) if channels else None
     whole = model.compose(wanted_content(model), stacked(canvases(), 0, 0, *SIZE), noise=noise)
-    made = render(model, wanted_content(model), canvases(), SIZE, tile=tile)
+    made = render(model, wanted_content(model), canvases(), SIZE, tile=tile, scratch_mb=scratch_mb)
     assert away(made.picture, whole.picture[0]) < LEVEL / 4
     assert away(made.collage, whole.collage[0]) < LEVEL / 4
     if whole.weights is not None:
         assert away(made.weights, whole.weights[0]) < 1e-3
     assert made.picture.shape == (3, *SIZE)
+
+
+@pytest.mark.parametrize("kernel", [3, 5, 7])
+@pytest.mark.parametrize("depth", [1, 3])
+def test_levels_of_any_shape_fit_together(
+    kernel: int, depth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_levels, "NUMBERS_AT_ONCE", 1)
+    model = lively_model(kernel=kernel, depth=depth)
+    whole = model.compose(content(), stacked(canvases(), 0, 0, *SIZE))
+    made = render(model, content(), canvases(), SIZE, tile=24)
+    assert away(made.picture, whole.picture[0]) < LEVEL / 4
+    assert away(made.weights, whole.weights[0] if whole.weights is not None else None) < 1e-3
+
+
+@pytest.mark.parametrize("in_folder", [False, True])
+def test_levels_in_halves_on_disk_are_good_enough(
+    in_folder: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_levels, "NUMBERS_AT_ONCE", 1)
+    whole = render(lively_model(), content(), canvases(), SIZE)
+    monkeypatch.setattr(stored_levels, "IN_MEMORY", 0)
+    monkeypatch.setattr(stored_levels, "EXACT_UP_TO", 0)
+    folder = tmp_path if in_folder else None
+    made = render(lively_model(), content(), canvases(), SIZE, tile=16, folder=folder)
+    assert 0 < away(made.picture, whole.picture) < LEVEL
+    assert not list(tmp_path.glob("*.numbers"))  # nobody needs them any more
+
+
+def test_numbers_too_large_for_halves_are_cut_off() -> None:
+    level = StoredLevel((1, 1, 2, 2), torch.float16, None, in_memory=True)
+    level.write(Area(0, 2, 0, 2), torch.tensor([[[[1e6, -1e6], [0.5, 2.0]]]]))
+    found = torch.empty(1, 1, 2, 1)
+    level.read(Area(0, 1, 0, 2), found)
+    assert found.flatten().tolist() == [LARGEST_HALF, -LARGEST_HALF]
+
+
+def test_levels_take_no_more_room_than_they_may() -> None:
+    model = lively_model()
+    out = RollOut(model, content(), canvases(), SIZE)
+    needed = out.stored_levels(out.unet, out.inputs, None).bytes
+    # width 4, depth 2: three templates' 8 and 4 channels at a quarter and at half of the size
+    assert needed == 4 * 3 * (8 * 20 * 18 + 4 * 40 * 36)
 
 
 def test_tiles_with_their_own_statistics_are_not_the_whole_picture() -> None:
@@ -157,11 +206,13 @@ def test_streamed_statistics_are_those_of_one_pass() -> None:
         torch.testing.assert_close(one.variance, other.variance, rtol=1e-3, atol=1e-3)
 
 
-def test_fast_tiles_fit_together_too() -> None:
+@pytest.mark.parametrize("scratch_mb", [0, 100])
+def test_fast_tiles_fit_together_too(scratch_mb: int) -> None:
     """Other statistics, the same for all tiles: no seams."""
     model = lively_model()
     size = (96, 160)
-    first = render(model, content(size), canvases(), size, tile=16, norm="fast")
+    options: dict[str, Any] = {"norm": "fast", "scratch_mb": scratch_mb}
+    first = render(model, content(size), canvases(), size, tile=16, **options)
     assert first.norm == "fast"
     again = render(model, content(size), canvases(), size, tile=48, statistics=first.statistics)
     assert again.norm == "given"
@@ -203,12 +254,13 @@ def stopping_after(calls: int) -> Any:
     return tick
 
 
-def test_a_stopped_rendering_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("scratch_mb", "ticks"), [(0, 9), (100, 4)])
+def test_a_stopped_rendering_goes_on(tmp_path: Path, scratch_mb: int, ticks: int) -> None:
     model = lively_model()
-    whole = render(model, content(), canvases(), SIZE, tile=40)
+    whole = render(model, content(), canvases(), SIZE, tile=40, scratch_mb=scratch_mb)
     seen: list[float] = []
     folder = tmp_path / "rendering"
-    options: dict[str, Any] = {"tile": 40, "folder": folder}
+    options: dict[str, Any] = {"tile": 40, "folder": folder, "scratch_mb": scratch_mb}
     turns = 0
     while True:
         try:
@@ -218,7 +270,7 @@ def test_a_stopped_rendering_goes_on(tmp_path: Path) -> None:
                 canvases(),
                 SIZE,
                 **options,
-                tick=stopping_after(9),
+                tick=stopping_after(ticks),
                 on_progress=lambda fraction, tile: seen.append(fraction),
             )
             break
@@ -237,6 +289,26 @@ def test_a_stopped_rendering_goes_on(tmp_path: Path) -> None:
     assert not steps  # all was done
 
 
+def test_a_rendering_whose_levels_were_lost_computes_them_again(tmp_path: Path) -> None:
+    whole = render(lively_model(), content(), canvases(), SIZE, tile=40)
+    with pytest.raises(Stopped):
+        render(
+            lively_model(),
+            content(),
+            canvases(),
+            SIZE,
+            tile=40,
+            folder=tmp_path,
+            tick=stopping_after(3),
+        )
+    lost = list(tmp_path.glob("*.numbers"))
+    for file in lost:
+        file.unlink()
+    made = render(lively_model(), content(), canvases(), SIZE, tile=40, folder=tmp_path)
+    assert lost
+    assert away(made.picture, whole.picture) < 1e-6
+
+
 def test_another_rendering_in_the_same_folder_starts_anew(tmp_path: Path) -> None:
     model = lively_model()
     render(model, content(), canvases(), SIZE, tile=40, folder=tmp_path)
@@ -245,7 +317,8 @@ def test_another_rendering_in_the_same_folder_starts_anew(tmp_path: Path) -> Non
     assert away(made.picture, whole.picture) < 1e-6
 
 
-def test_progress_rises_to_one() -> None:
+@pytest.mark.parametrize("scratch_mb", [0, 100])
+def test_progress_rises_to_one(scratch_mb: int) -> None:
     seen: list[float] = []
     for norm in ("exact", "fast"):
         seen.clear()
@@ -256,11 +329,12 @@ def test_progress_rises_to_one() -> None:
             SIZE,
             tile=40,
             norm=norm,
+            scratch_mb=scratch_mb,
             on_progress=lambda fraction, tile: seen.append(fraction),
         )
         assert seen == sorted(seen)
         assert seen[-1] == pytest.approx(1.0)
-        assert seen[0] < 0.2
+        assert seen[0] < 0.3
 
 
 def test_frames_share_templates_and_statistics() -> None:

@@ -7,10 +7,11 @@ import contextlib
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,8 @@ CASES = ((4, 0.06), (8, 0.06), (16, 0.06), (8, 0.25))
 """(K, megapixels), for a CPU."""
 LARGE_CASES = ((8, 1.0), (50, 1.0), (50, 5.0), (50, 20.0))
 """For a GPU."""
-TILE = 128
 ASPECT = 1.5
+PROGRESS_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,10 @@ class Cost:
     """K."""
     megapixels: float
     norm: str
+    tile: int
     seconds: float
+    cpu_seconds: float
+    """Of all threads of the process."""
     peak_mb: float
     """Above what the process takes before it: on a CPU all of it, pictures and weights, too; on a
     GPU its own memory."""
@@ -50,10 +54,11 @@ def rendering_costs(
     *,
     cases: Sequence[tuple[int, float]] | None = None,
     norms: Sequence[str] = ("fast", "exact"),
-    tile: int | None = TILE,
+    tile: int | None = None,
     memory_mb: int = 4096,
     precision: str = "float32",
     device: str = "cpu",
+    folder: Path | None = None,
 ) -> list[Cost]:
     """Render random pictures with networks of a model's sizes.
 
@@ -61,10 +66,13 @@ def rendering_costs(
         model: Only its settings count; the weights are random.
         cases: (K, megapixels); None: `CASES` or, on a GPU, `LARGE_CASES`.
         norms: See `rendering.render`.
-        tile: Side of the tiles; None: by ``memory_mb``.
+        tile: Side of the tiles; None: see `rendering.render`.
         memory_mb: See `rendering.render`.
         precision: See there.
         device: Where.
+        folder: Keeps what is done of a case that is stopped, each in a folder of its own that is
+            removed at its end; the seconds are those since the last start. Progress is printed
+            there, too, into a text file for each case.
 
     Raises:
         CalledProcessError: A process failed, for example for lack of memory.
@@ -81,6 +89,7 @@ def rendering_costs(
                 "memory_mb": memory_mb,
                 "precision": precision,
                 "device": device,
+                "folder": folder and str(folder / f"{count}x{megapixels:g}-{norm}"),
             }
             found.append(
                 Cost(
@@ -140,26 +149,51 @@ def _run(case: dict[str, Any]) -> dict[str, float]:
     settings, device = MosaicSettings.from_card(case["settings"]), case["device"]
     model = MosaicModel(build_network(settings)).to(device)
     source = torch.Generator().manual_seed(0)
-    pictures = [torch.randint(0, 256, (3, 200, 200), generator=source).byte() for _ in range(8)]
-    canvases = PictureSource(pictures).canvases(settings.slots or case["count"], seed=0)
+    count = settings.slots or case["count"]
+    pictures = [torch.randint(0, 256, (3, 200, 200), generator=source).byte() for _ in range(count)]
+    canvases = PictureSource(pictures).canvases(count, seed=0)
+    options = {key: case[key] for key in ("tile", "memory_mb", "norm", "precision")}
 
-    def compose(size: tuple[int, int]) -> None:
+    def compose(size: tuple[int, int], **more: Any) -> int:
         content = None
         if settings.guided:
             content = torch.rand(1, 3, *size, generator=source) * 2 - 1
-        options = {key: case[key] for key in ("tile", "memory_mb", "norm", "precision")}
-        render(model, content, canvases, size, **options)
+        made = render(model, content, canvases, size, **options, **more)
         if device != "cpu":
             torch.cuda.synchronize()
+        return made.tile
 
     compose((64, 64))  # compiles, and fills caches
-    memory, begun = PeakMemory(device), time.perf_counter()
+    memory, begun, worked = PeakMemory(device), time.perf_counter(), time.process_time()
     height = round((case["megapixels"] * 1e6 / ASPECT) ** 0.5)
-    compose((height, round(height * ASPECT)))
-    return {
+    more: dict[str, Any] = {}
+    folder = case.get("folder") and Path(case["folder"])
+    if folder:
+        more = {"folder": folder, "on_progress": _written_progress(folder, memory)}
+    tile = compose((height, round(height * ASPECT)), **more)
+    found = {
+        "tile": tile,
         "seconds": round(time.perf_counter() - begun, 2),
+        "cpu_seconds": round(time.process_time() - worked, 2),
         "peak_mb": round(memory.mb()),
     }
+    if folder:
+        shutil.rmtree(folder)
+    return found
+
+
+def _written_progress(folder: Path, memory: PeakMemory) -> Callable[[float, Any], None]:
+    """Into a file beside the folder, now and then."""
+    last, place = [0.0], folder.with_name(f"{folder.name}.txt")
+
+    def progress(share: float, _: Any) -> None:
+        if time.monotonic() - last[0] < PROGRESS_S:
+            return
+        last[0] = time.monotonic()
+        with place.open("a", encoding="utf-8") as file:
+            print(f"{time.strftime('%X')}  {share:.1%}  {memory.mb():.0f} MB", file=file)
+
+    return progress
 
 
 def main() -> None:

@@ -115,11 +115,15 @@ class Level(nn.Module):
             x = self.norm(x)
         return self.finish(x, count, present)
 
-    def convolve(self, x: Tensor) -> Tensor:
-        """What the norm gets."""
+    def convolve(self, x: Tensor, *, padded: bool = False) -> Tensor:
+        """What the norm gets; ``padded``: with the surroundings that the kernel sees, which are
+        zeros beyond the picture."""
+        weight, bias = self.convolution.weight, self.convolution.bias
+        if self.shrinks and padded:
+            return F.conv2d(x, weight, bias, stride=2)
         if self.shrinks:
             return self.convolution(x)
-        return enlarged_convolution(x, self.convolution.weight, self.convolution.bias)
+        return enlarged_convolution(x, weight, bias, padded=padded)
 
     def finish(self, x: Tensor, count: int, present: Tensor | None) -> Tensor:
         """What follows the norm."""
@@ -195,7 +199,9 @@ class UNet(nn.Module):
         return x
 
 
-def enlarged_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+def enlarged_convolution(
+    x: Tensor, weight: Tensor, bias: Tensor | None, *, padded: bool = False
+) -> Tensor:
     """Convolve the picture of twice the size (nearest neighbours, zeros around it) without making
     it: each of the four results per pixel is a smaller convolution.
 
@@ -203,6 +209,8 @@ def enlarged_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tens
         x: (N, C, H, W).
         weight: (D, C, n, n), n odd.
         bias: (D,).
+        padded: Whether ``x`` has the (n + 1) // 4 pixels around it that the kernel sees, which
+            then are not in the result.
 
     Returns:
         (N, D, 2 H, 2 W).
@@ -211,7 +219,8 @@ def enlarged_convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tens
     small = torch.einsum("pan,qbm,dcnm->dpqcab", folds, folds, weight)
     small = small.flatten(0, 2)  # (4 D, C, m, m)
     four = None if bias is None else bias.repeat_interleave(4)
-    return F.pixel_shuffle(F.conv2d(x, small, four, padding=small.shape[-1] // 2), 2)
+    around = 0 if padded else small.shape[-1] // 2
+    return F.pixel_shuffle(F.conv2d(x, small, four, padding=around), 2)
 
 
 def _folds(kernel: int) -> Tensor:

@@ -102,6 +102,17 @@ class RenderStorage:
         os.replace(fresh, self.folder / "state.json")
 
 
+def room_for_scratch(folder: Path | None) -> int:
+    """Bytes that are free for files beside a rendering's, or that it has taken already."""
+    place = Path(tempfile.gettempdir()) if folder is None else folder
+    taken = 0
+    if folder is not None and folder.is_dir():
+        taken = sum(file.stat().st_size for file in folder.iterdir())
+    while not place.exists():
+        place = place.parent
+    return taken + shutil.disk_usage(place).free
+
+
 def identity_of(network: nn.Module, arrays: Sequence[Tensor], facts: Mapping[str, Any]) -> str:
     """A digest of all that a rendering depends on.
 

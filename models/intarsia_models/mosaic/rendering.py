@@ -21,6 +21,7 @@ from torch import Tensor
 
 from intarsia_models.mosaic.adjustment import Adjustment
 from intarsia_models.mosaic.model import MosaicModel
+from intarsia_models.mosaic.networks import picture_norms
 from intarsia_models.mosaic.render_phases import (
     Array,
     Norm,
@@ -30,8 +31,9 @@ from intarsia_models.mosaic.render_phases import (
     RenderStatistics,
     Tick,
 )
-from intarsia_models.mosaic.render_storage import RenderStorage
+from intarsia_models.mosaic.render_storage import RenderStorage, room_for_scratch
 from intarsia_models.mosaic.roll_out import Precision, RollOut
+from intarsia_models.mosaic.stored_levels import IN_MEMORY
 from intarsia_models.mosaic.templates import TemplateCanvas
 
 NORMS: tuple[Norm, ...] = ("exact", "fast")
@@ -74,6 +76,7 @@ def render(
     statistics: RenderStatistics | None = None,
     folder: Path | None = None,
     memory_mb: int = MEMORY_MB,
+    scratch_mb: int | None = None,
     precision: Precision = "float32",
     tick: Tick | None = None,
     on_progress: OnProgress | None = None,
@@ -99,6 +102,9 @@ def render(
         folder: Keeps what is done, so that a rendering that was stopped goes on; to be removed by
             the caller when it is no longer needed.
         memory_mb: What a tile's activations may take, about.
+        scratch_mb: What stored activations may take, on the disk of ``folder`` or of temporary
+            files: with enough of it nothing is computed twice on a CPU (see `stored_levels`). None:
+            half of what is free there. 0: none.
         precision: "bfloat16" computes convolutions and attention so; norms and sums stay float32.
         tick: Called before every tile; may raise to stop.
         on_progress: Called after every tile.
@@ -117,7 +123,9 @@ def render(
     out = RollOut(
         model, content, canvases, size, seed=seed, adjustment=adjustment, precision=precision
     )
-    side = tile or out.largest_tile(memory_mb)
+    stores = _stores_levels(out, folder, scratch_mb)
+    largest = out.largest_tile(memory_mb)
+    side = tile or (out.level_tile() if stores else largest)
     facts = {
         "side": side,
         "norm": norm,
@@ -132,6 +140,8 @@ def render(
         side,
         norm=norm,
         refine=refine,
+        reduced_side=(tile or largest) + 2 * out.halo,
+        stores=stores,
         tick=tick,
         on_progress=on_progress,
         on_arrays=on_arrays,
@@ -149,6 +159,16 @@ def render(
         tile=side,
         halo=out.halo,
     )
+
+
+def _stores_levels(out: RollOut, folder: Path | None, scratch_mb: int | None) -> bool:
+    """Whether activations are stored; a graphics card makes them faster than a disk reads."""
+    if out.model.device.type != "cpu" or not picture_norms(out.unet):
+        return False
+    needed = out.stored_levels(out.unet, out.inputs, None).bytes
+    if scratch_mb is not None:
+        return needed <= scratch_mb * 2**20
+    return needed <= max(IN_MEMORY, room_for_scratch(folder) // 2)
 
 
 def _template_rows(out: RollOut, moved: Array | None) -> Callable[[int, int], Array]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -17,9 +18,10 @@ from intarsia_models.mosaic.model import MagicNetwork, MosaicModel
 from intarsia_models.mosaic.networks import Level, RefinementUNet, SetOutput, UNet
 from intarsia_models.mosaic.pooling import normalized, pooled, warped
 from intarsia_models.mosaic.render_storage import identity_of
+from intarsia_models.mosaic.stored_levels import NUMBERS_AT_ONCE, Source, StoredLevels
 from intarsia_models.mosaic.templates import TemplateCanvas, stacked
 from intarsia_models.mosaic.tile_passes import Probe, tile_pass
-from intarsia_models.mosaic.tiles import Tile, tile_plan, up_to
+from intarsia_models.mosaic.tiles import Area, Tile, tile_plan, up_to
 
 Precision = Literal["float32", "bfloat16"]
 LEAST_TILE = 64
@@ -79,6 +81,8 @@ class RollOut:
         self.seed, self.corner = seed, corner
         self.precision: Precision = precision
         self.adjustment = adjustment or Adjustment()
+        self.levels: dict[UNet, StoredLevels] = {}
+        """Of a network, once they are filled: a tile is made from them."""
         multiple = self.settings.multiple
         self.padded: tuple[int, int] = (up_to(size[0], multiple), up_to(size[1], multiple))
         self._check()
@@ -116,16 +120,30 @@ class RollOut:
 
     def raw(self, tile: Tile, probe: Probe | None = None, *, margin: int = 0) -> Tensor | None:
         """What the first network's U-Net makes of a tile and a margin; None with a probe."""
-        content = self._content(tile)
-        with self._arithmetic():
-            if isinstance(self.network, ParametricNetwork):
-                x = self.network.joined(content, self._noise(tile))
+        with self.arithmetic():
+            if self.unet in self.levels:
+                made = self.levels[self.unet].result(tile.around(margin, self.padded).outer)
             else:
-                first = self.network
-                network = first.set_network if isinstance(first, MagicNetwork) else first
-                x = network.joined(self._templates(tile), content)
-            made = self._passed(self.unet, x, tile, self.rows, margin, probe)
+                x = self._joined(tile)
+                made = self._passed(self.unet, x, tile, self.rows, margin, probe)
         return None if made is None else made.float()
+
+    def inputs(self, area: Area) -> Tensor:
+        """What the first network's U-Net gets of an area, zeros beyond the canvas: (N, h, w, C)."""
+        there = area.within(self.padded)
+        return surrounded(self._joined(there.tile()), there, area)
+
+    def stored_levels(self, unet: UNet, source: Source, folder: Path | None) -> StoredLevels:
+        """For one of the networks, see `stored_levels`."""
+        return StoredLevels(
+            unet,
+            self.settings,
+            source,
+            rows=self.rows if unet is self.unet else 1,
+            size=self.padded,
+            folder=folder,
+            name="first" if unet is self.unet else "refinement",
+        )
 
     def first(self, tile: Tile, *, margin: int = 0) -> SetOutput:
         """Logits, and warps, of a tile and a margin.
@@ -170,9 +188,12 @@ class RollOut:
         refinement = self.refinement
         assert refinement is not None
         collage = collage.to(self.model.device)
-        with self._arithmetic():
-            x = collage.contiguous(memory_format=torch.channels_last)
-            made = self._passed(refinement.unet, x, tile, 1, 0, probe)
+        with self.arithmetic():
+            if refinement.unet in self.levels:
+                made = self.levels[refinement.unet].result(tile.around(0, self.padded).outer)
+            else:
+                x = collage.contiguous(memory_format=torch.channels_last)
+                made = self._passed(refinement.unet, x, tile, 1, 0, probe)
         rows, columns = tile.inner()
         return None if made is None else refinement.finish(made, collage[..., rows, columns])
 
@@ -206,6 +227,11 @@ class RollOut:
         (tile,) = self.tiles(max(self.padded))
         return tile
 
+    def level_tile(self) -> int:
+        """Side of the tiles that are made from stored levels."""
+        side = int((NUMBERS_AT_ONCE / self.rows) ** 0.5)
+        return up_to(max(LEAST_TILE, min(side, max(self.padded))), self.settings.multiple)
+
     def largest_tile(self, memory_mb: int) -> int:
         """Side of the largest tiles whose activations take about so much memory, or
         `LEAST_TILE`."""
@@ -234,6 +260,15 @@ class RollOut:
         arrays = [canvas.pixels for canvas in self.canvases]
         arrays += [] if self.content is None else [self.content]
         return identity_of(self.network, arrays, {**own, **facts})
+
+    def _joined(self, tile: Tile) -> Tensor:
+        """What the first network's U-Net gets of what is around a tile: (N, C, h, w)."""
+        content = self._content(tile)
+        if isinstance(self.network, ParametricNetwork):
+            return self.network.joined(content, self._noise(tile))
+        first = self.network
+        network = first.set_network if isinstance(first, MagicNetwork) else first
+        return network.joined(self._templates(tile), content)
 
     def _passed(
         self, unet: UNet, x: Tensor, tile: Tile, count: int, margin: int, probe: Probe | None
@@ -293,7 +328,8 @@ class RollOut:
         made = noise_area(self.seed, channels, top, left, tile.outer_height, tile.outer_width)
         return made.to(self.model.device)
 
-    def _arithmetic(self) -> AbstractContextManager[Any]:
+    def arithmetic(self) -> AbstractContextManager[Any]:
+        """What networks run in."""
         if self.precision == "float32":
             return contextlib.nullcontext()
         return torch.autocast(self.model.device.type, dtype=torch.bfloat16)
@@ -333,6 +369,17 @@ def bytes_per_pixel(unet: UNet, precision: Precision = "float32") -> tuple[float
     kept = sum(width / 4 ** (n + 1) for n, width in enumerate(widths))
     size = 4 if precision == "float32" else 2
     return size * (AROUND + kept), size * (INNER + kept + ACTIVATIONS_AT_ONCE * widths[0] / 4)
+
+
+def surrounded(x: Tensor, there: Area, area: Area) -> Tensor:
+    """(N, C, h, w) of an area within a larger one, zeros around it: (N, h, w, C)."""
+    x = x.permute(0, 2, 3, 1)
+    if there == area:
+        return x
+    made = x.new_zeros((x.shape[0], area.height, area.width, x.shape[3]))
+    rows, columns = there.inside(area)
+    made[:, rows, columns] = x
+    return made
 
 
 def _mirrored(start: int, length: int, side: int) -> Tensor:

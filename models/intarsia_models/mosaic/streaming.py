@@ -156,17 +156,30 @@ def norm_reach(settings: MosaicSettings, index: int) -> int:
     return (settings.kernel // 2) * (2**level - 1)
 
 
-def norm_works(unet: UNet) -> tuple[list[float], float]:
-    """What a pass as far as each norm costs, and a whole one: multiplications of the convolutions
-    and linear layers per pixel."""
-    works: list[float] = []
-    done, size = 0.0, 1.0
+def level_works(unet: UNet) -> tuple[list[float], list[float]]:
+    """What the levels cost, the encoder's first: multiplications per pixel of the picture, of the
+    convolution and of the attention after it, without those of queries and keys."""
+    convolutions: list[float] = []
+    sets: list[float] = []
+    size = 1.0
     for part in (*unet.encoder, *unet.decoder):
         assert isinstance(part, Level)
         size *= 0.25 if part.shrinks else 4.0
-        done += size * part.convolution.weight.numel()
+        convolutions.append(size * part.convolution.weight.numel())
+        linear = [] if part.sets is None else [p for p in part.sets.parameters() if p.ndim == 2]
+        sets.append(size * sum(p.numel() for p in linear))
+    return convolutions, sets
+
+
+def norm_works(unet: UNet) -> tuple[list[float], float]:
+    """What a pass as far as each norm costs, and a whole one; see `level_works`."""
+    works: list[float] = []
+    done = 0.0
+    parts = (*unet.encoder, *unet.decoder)
+    for part, convolution, sets in zip(parts, *level_works(unet), strict=True):
+        assert isinstance(part, Level)
+        done += convolution
         if part.norm is not None:
             works.append(done)
-        if part.sets is not None:
-            done += size * sum(p.numel() for p in part.sets.parameters() if p.ndim == 2)
+        done += sets
     return works, done

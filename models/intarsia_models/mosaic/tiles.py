@@ -3,6 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Area(NamedTuple):
+    """A rectangle of a canvas; ends are exclusive."""
+
+    top: int
+    bottom: int
+    left: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return self.right - self.left
+
+    def within(self, size: tuple[int, int]) -> Area:
+        """The part of it on a canvas."""
+        return Area(
+            max(0, self.top), min(size[0], self.bottom), max(0, self.left), min(size[1], self.right)
+        )
+
+    def inside(self, other: Area) -> tuple[slice, slice]:
+        """Its rows and columns, counted from another area's corner."""
+        return (
+            slice(self.top - other.top, self.bottom - other.top),
+            slice(self.left - other.left, self.right - other.left),
+        )
+
+    def times(self, scale: int) -> Area:
+        """The same on a canvas so many times as large."""
+        return Area(*(scale * side for side in self))
+
+    def tile(self) -> Tile:
+        """It with nothing around it."""
+        sides = (self.top, self.left, self.height, self.width)
+        return Tile(*sides, *sides)
 
 
 @dataclass(frozen=True)
@@ -37,6 +79,12 @@ class Tile:
     def outer_columns(self) -> slice:
         """On the canvas."""
         return slice(self.outer_left, self.outer_left + self.outer_width)
+
+    @property
+    def outer(self) -> Area:
+        """What it is computed from."""
+        bottom, right = self.outer_top + self.outer_height, self.outer_left + self.outer_width
+        return Area(self.outer_top, bottom, self.outer_left, right)
 
     def around(self, halo: int, size: tuple[int, int], multiple: int = 1) -> Tile:
         """The same tile with other surroundings, see `tile_plan`."""

@@ -73,6 +73,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     """What it was trained for: ``"harmonization"``."""
     title: _Text
     """For people: the source layer's or file's name."""
+    detail: _Text = ""
+    """For people: what it is among others of its name: ``"draft, 160 px"``."""
     operation: _Text = ""
     source_hash: _Text = ""
     """SHA-256 of what it was trained on."""

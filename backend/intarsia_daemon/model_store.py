@@ -36,6 +36,7 @@ from intarsia_daemon.model_card import (
     plain_files,
     read_card,
 )
+from intarsia_daemon.model_titles import tell_apart
 
 THUMBNAIL, CONTENT = "thumbnail.png", "model"
 THUMBNAIL_LIMIT = 40 << 10
@@ -208,7 +209,8 @@ class ModelStore:
     def list(self, *, thumbnails: bool = False) -> list[dict[str, Any]]:
         """Every model as docs/wire.md lists them, newest first, those that ship last.
 
-        A broken one has a ``problem``.
+        A broken one has a ``problem``. ``title`` differs from ``name``, the card's title, where
+        several models have that name.
 
         Args:
             thumbnails: Whether to put in ``thumbnail``, PNG bytes, as far as `LIST_LIMIT` allows.
@@ -226,6 +228,7 @@ class ModelStore:
             entries.sort(key=lambda item: item[1]["created"], reverse=True)
             own.update(folder.name for folder, _ in entries)
             found += entries
+        tell_apart([entry for _, entry in found])
         for folder, entry in found:
             picture = _thumbnail(folder, room)
             if picture:
@@ -437,7 +440,7 @@ def _describe(folder: Path, shipped: bool) -> dict[str, Any]:
     fields = msgspec.structs.asdict(card)
     del fields["files"], fields["settings_hash"], fields["fingerprint"]
     fields["capabilities"] = list(card.capabilities)
-    return {"id": folder.name, **fields, "shipped": shipped, **problem}
+    return {"id": folder.name, "name": card.title, **fields, "shipped": shipped, **problem}
 
 
 def _thumbnail(folder: Path, room: int) -> bytes:

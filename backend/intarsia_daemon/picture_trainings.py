@@ -30,7 +30,7 @@ from intarsia_models.single_image.fine_tuning import fine_tune
 from intarsia_models.single_image.model import FAMILY, TrainedModel
 from intarsia_models.single_image.pyramid import pyramid_sizes
 from intarsia_models.single_image.sampling import own_scale
-from intarsia_models.single_image.settings import LEAST_SIZE, TaskSettings
+from intarsia_models.single_image.settings import LEAST_SIZE, TaskSettings, quality_of
 from intarsia_models.single_image.training import TrainingProgress, image_hash, train
 
 SPEED = "single_image"
@@ -276,6 +276,7 @@ class PictureTrainings:
             "family": FAMILY,
             "task": trained.settings.task,
             "title": title,
+            "detail": _detail(trained),
             "operation": self.operation,
             "source_hash": self.image_hash,
             "settings_hash": wanted,
@@ -299,6 +300,12 @@ class PictureTrainings:
             ) as trained,
         ):
             return PictureModel(model_id, trained)
+
+
+def _detail(trained: TrainedModel) -> str:
+    """What a model is among those of its picture: ``"draft, 160 px"``."""
+    size = f"{max(trained.sizes[-1])} px"
+    return ", ".join(filter(None, (quality_of(trained.settings), size)))
 
 
 def _bytes_of(model: TrainedModel) -> int:

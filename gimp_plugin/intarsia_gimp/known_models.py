@@ -88,9 +88,9 @@ def shipped() -> list[dict[str, Any]]:
 
 
 def title_of(card: dict[str, Any]) -> str:
-    """``"Fruit – 64 px"``; the name alone where a model works at any size."""
-    name = str(card.get("title") or card.get("id"))
-    return tr("%s – %s px") % (name, card["resolution"]) if card.get("resolution") else name
+    """``"Fruit – 64 px"``; the title alone where a model works at any size, or where it says it."""
+    name, size = str(card.get("title") or card.get("id")), card.get("resolution")
+    return tr("%s – %s px") % (name, size) if size and f"{size} px" not in name else name
 
 
 def _ignore(_: IntarsiaError) -> None:

@@ -28,7 +28,7 @@ from intarsia_client.schema import ModelRef, Operation
 from intarsia_client.version import __version__
 from intarsia_daemon import doctor
 from intarsia_daemon.cli import application, exit_codes
-from intarsia_daemon.cli.models import named_models
+from intarsia_daemon.cli.models import named_models, store, titled_model
 from intarsia_daemon.documents.limits import reject
 from intarsia_daemon.model_store import ModelStore
 
@@ -210,12 +210,12 @@ def test_jobs_and_stop_start_no_engine(intarsia: Intarsia) -> None:
 # --- models ---------------------------------------------------------------------------------------
 
 
-def a_model(folder: Path, title: str = "A picture") -> str:
+def a_model(folder: Path, title: str = "A picture", *, source: str = "") -> str:
     def write(place: Path) -> None:
         (place / "weights.safetensors").write_bytes(os.urandom(100))
 
-    card = {"family": "single-image", "task": "harmonization", "title": title, "source_hash": title}
-    return ModelStore(folder).add(write, card)
+    card = {"family": "single-image", "task": "harmonization", "title": title}
+    return ModelStore(folder).add(write, {**card, "source_hash": source or title})
 
 
 @pytest.mark.usefixtures("no_packs")
@@ -304,6 +304,18 @@ def test_models_in_parameters_are_named_by_beginning_or_title(tmp_path: Path) ->
     with pytest.raises(InvalidRequest, match="Several models are meant") as caught:
         named_models(operation, {"model": "single-image"})
     assert first in caught.value.remedy and second in caught.value.remedy
+
+
+@pytest.mark.usefixtures("no_packs")
+def test_a_model_is_named_by_its_name_or_by_its_title_among_several() -> None:
+    for source in ("one", "other"):
+        a_model(home() / "models", "Fruit", source=source)
+    titles = {item["title"]: item["id"] for item in store().list()}
+    assert len(titles) == 2
+    for title, name in titles.items():
+        assert title.startswith("Fruit (") and titled_model(title) == name
+    with pytest.raises(InvalidRequest, match="Several models are meant"):
+        titled_model("Fruit")
 
 
 def test_a_file_that_is_no_model_is_refused_in_a_sentence(

@@ -353,11 +353,20 @@ def test_the_list_is_newest_first_and_has_what_the_wire_says(
     entries = store.list()
     assert [entry["title"] for entry in entries] == ["2", "1", "0"]
     assert set(entries[0]) == {
-        *("id", "family", "task", "title", "created", "bytes", "seconds", "operation"),
-        *("source_hash", "capabilities", "resolution", "num_classes", "label_count"),
-        *("licence", "shipped"),
+        *("id", "family", "task", "title", "name", "detail", "created", "bytes", "seconds"),
+        *("operation", "source_hash", "capabilities", "resolution", "num_classes"),
+        *("label_count", "licence", "shipped"),
     }
     assert entries[0]["id"] == identity("2", "single-image", "harmonization", "t" * 64)
+
+
+def test_models_of_one_name_are_listed_with_what_tells_them_apart(store: ModelStore) -> None:
+    store.add(_write, {**CARD, "detail": "draft, 160 px"})
+    store.add(_write, {**CARD, "detail": "normal, 250 px", "settings_hash": "u" * 64})
+    store.add(_write, {**CARD, "title": "Night", "source_hash": "n" * 64})
+    titles = {entry["title"]: entry["name"] for entry in store.list()}
+    wanted = {"Ponds (draft, 160 px)": "Ponds", "Ponds (normal, 250 px)": "Ponds"}
+    assert titles == {**wanted, "Night": "Night"}
 
 
 def test_thumbnails_come_as_far_as_there_is_room(

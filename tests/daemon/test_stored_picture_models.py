@@ -170,6 +170,16 @@ def test_lists_offer_the_models_that_serve(home: Path, operation: str) -> None:
     assert model in [entry["id"] for entry in able(entries, declared.capability)]
 
 
+def test_models_of_one_picture_have_titles_of_their_own(home: Path) -> None:
+    models = {learnt(home, operation)[1] for operation in ("variations", "retouch", "harmonize")}
+    entries = [entry for entry in direct_context(home).models.list() if entry["id"] in models]
+    assert {entry["name"] for entry in entries} == {"Painting"}
+    assert all(entry["detail"].endswith("32 px") for entry in entries)
+    titles = {entry["title"] for entry in entries}
+    assert len(titles) == len(models) == 3
+    assert any(title.startswith("Painting (Retouch") for title in titles)
+
+
 def test_a_picture_too_narrow_for_a_model_is_a_sentence(home: Path) -> None:
     _, model = learnt(home, "variations", count=1)
     with pytest.raises(InvalidRequest, match="too narrow for the chosen model"):

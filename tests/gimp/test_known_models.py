@@ -76,6 +76,11 @@ def test_with_no_engine_the_packs_of_the_release_are_offered() -> None:
     assert told == []
 
 
+@pytest.mark.parametrize("title", ["Fruit", "Fruit (64 px)"])
+def test_the_size_of_a_model_is_said_once(title: str) -> None:
+    assert known_models.title_of({"title": title, "resolution": 64}).count("64 px") == 1
+
+
 def test_a_running_engine_offers_the_artist_s_own_models_too() -> None:
     known, _, told = _known(runs=True)
     known.refresh()

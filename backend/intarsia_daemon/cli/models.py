@@ -300,7 +300,7 @@ def _meant(text: str, entries: list[dict[str, Any]]) -> str:
     Raises:
         InvalidRequest: Several models are meant.
     """
-    hits = [item["id"] for item in entries if text in (item["id"], item["title"])]
+    hits = [item["id"] for item in entries if text in (item["id"], item["title"], item["name"])]
     hits = hits or [item["id"] for item in entries if item["id"].startswith(text)]
     if len(hits) > 1:
         raise InvalidRequest(

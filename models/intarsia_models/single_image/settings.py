@@ -352,6 +352,22 @@ def quality_settings(
     return settings if size is None else settings.fitted_to(*size)
 
 
+def quality_of(settings: TaskSettings) -> str:
+    """The quality that settings are of, whatever the likeness; empty for settings of their own.
+
+    Args:
+        settings: Of `quality_settings`, or of anybody else.
+    """
+    for quality, changes in _QUALITIES[settings.task].items():
+        meant = replace(_TASKS[settings.task], **changes)
+        if all(
+            getattr(settings, name) == getattr(meant, name)
+            for name in ("iterations", "channels", "max_size")
+        ):
+            return quality
+    return ""
+
+
 def harmonization_settings(
     quality: str = "normal",
     *,

@@ -43,6 +43,8 @@ _SETTLE_MS = 350
 """After a change of settings, before the engine is asked how long it would take."""
 _ACTIVATED_MS = 150
 """After a layer arrived, until Krita has made it the active one."""
+_WINDOW_MS = 300
+"""Between two looks whether Krita's window is there."""
 _LOOK_AGAIN_S = 3.0
 """Least time between two looks at the engine when the pointer enters the panel."""
 
@@ -133,10 +135,13 @@ class IntarsiaDocker(DockWidget):
             self.jobs.ask_status()
 
     def _introduce(self) -> None:
+        window = Krita.instance().activeWindow()
+        if window is None or not window.qwindow().isVisible():  # a picture opens while it starts
+            return QtCore.QTimer.singleShot(_WINDOW_MS, self._introduce)
         self.setVisible(True)
-        take_place(self)
+        take_place(self, window.qwindow(), window.dockers())
         self.raise_()
-        self._remember()
+        return self._remember()
 
     def _leave(self) -> None:
         self.live.stop()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from krita import Krita
+from typing import Any, Iterable
 
 from intarsia_krita.qt import Qt
 
@@ -14,18 +12,20 @@ _SHARE = 0.45
 """Of the window's height."""
 
 
-def take_place(docker: Any) -> None:
+def take_place(docker: Any, frame: Any, dockers: Iterable[Any]) -> None:
     """Become a tab beside the brush presets, as high as nearly half of the window.
 
     Krita would squeeze a new docker below all others, so low that hardly a control can be seen.
     Where the brush presets are hidden or elsewhere, only the height is asked for.
+
+    Args:
+        docker: The one that is new.
+        frame: Krita's window.
+        dockers: All that it has.
     """
-    program: Any = Krita.instance()
-    window = program.activeWindow()
-    frame = window.qwindow() if window is not None else None
-    if frame is None or docker.isFloating():
+    if docker.isFloating():
         return
-    for other in window.dockers():
+    for other in dockers:
         area = frame.dockWidgetArea(other)
         beside = area == frame.dockWidgetArea(docker) and not other.isFloating()
         if other.objectName() == _NEIGHBOUR and other.isVisible() and beside:

@@ -516,8 +516,20 @@ class View:
         return self.selected or active
 
 
+class _Hidden:
+    def isVisible(self) -> bool:
+        return False
+
+
 class Window:
     """The program's window with its active view."""
+
+    def qwindow(self) -> Any:
+        """As the toolkit knows it; here it never appears."""
+        return _Hidden()
+
+    def dockers(self) -> list[Any]:
+        return []
 
     def activeView(self) -> View | None:
         if Krita.active is None:

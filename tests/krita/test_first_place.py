@@ -6,15 +6,15 @@ from typing import Any
 
 import krita
 import pytest
-from qt_binding import QtCore, QtWidgets, application
+from qt_binding import QtCore, QtTest, QtWidgets, application
 
 Qt = QtCore.Qt
 RIGHT = Qt.DockWidgetArea.RightDockWidgetArea
 
 
 @pytest.fixture
-def window(docker: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """A window with layers and brush presets; the panel squeezed in below them."""
+def window(document: krita.Document, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A window with layers and brush presets; another docker squeezed in below them."""
     frame = QtWidgets.QMainWindow()
     frame.setCentralWidget(QtWidgets.QWidget())
     there = {}
@@ -24,16 +24,14 @@ def window(docker: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
         there[name].setWidget(QtWidgets.QTextEdit())
         frame.addDockWidget(RIGHT, there[name])
     mine = QtWidgets.QDockWidget("Intarsia", frame)
-    mine.setWidget(docker.panel)
+    mine.setWidget(QtWidgets.QTextEdit())
     frame.addDockWidget(RIGHT, mine)
     frame.resize(1000, 800)
     frame.show()
     frame.resizeDocks([*there.values(), mine], [330, 330, 140], Qt.Orientation.Vertical)
     application.processEvents()
-    monkeypatch.setattr(krita.Window, "qwindow", lambda self: frame, raising=False)
-    monkeypatch.setattr(
-        krita.Window, "dockers", lambda self: [*there.values(), mine], raising=False
-    )
+    monkeypatch.setattr(krita.Window, "qwindow", lambda self: frame)
+    monkeypatch.setattr(krita.Window, "dockers", lambda self: [*there.values(), mine])
     yield frame, there["PresetDocker"], mine
     frame.close()
 
@@ -43,7 +41,7 @@ def test_it_becomes_a_tab_beside_the_brush_presets_with_room_for_its_controls(wi
 
     frame, presets, mine = window
     before = mine.height()
-    take_place(mine)
+    take_place(mine, frame, [presets, mine])
     application.processEvents()
     assert frame.tabifiedDockWidgets(presets) == [mine]
     assert mine.height() > before
@@ -62,7 +60,7 @@ def test_brush_presets_elsewhere_are_left_alone(window: Any, elsewhere: str) -> 
     else:
         frame.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, presets)
     application.processEvents()
-    take_place(mine)
+    take_place(mine, frame, [presets, mine])
     application.processEvents()
     assert frame.tabifiedDockWidgets(presets) == []
 
@@ -73,5 +71,26 @@ def test_a_docker_that_floats_stays_as_it_is(window: Any) -> None:
     frame, presets, mine = window
     mine.setFloating(True)
     application.processEvents()
-    take_place(mine)
+    take_place(mine, frame, [presets, mine])
     assert mine.isFloating() and frame.tabifiedDockWidgets(presets) == []
+
+
+def test_the_docker_waits_for_krita_s_window_and_then_takes_its_place_once(
+    window: Any, docker: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from intarsia_krita import docker as module
+
+    frame, _, _ = window
+    taken: list[Any] = []
+    monkeypatch.setattr(module, "take_place", lambda *given: taken.append(given))
+    monkeypatch.setattr(module, "_WINDOW_MS", 10)
+    frame.hide()
+    docker.canvasChanged(None)
+    QtTest.QTest.qWait(50)
+    assert taken == []
+    frame.show()
+    QtTest.QTest.qWait(100)
+    docker.canvasChanged(None)
+    QtTest.QTest.qWait(50)
+    assert [given[:2] for given in taken] == [(docker, frame)]
+    assert docker.isVisible()

@@ -135,8 +135,9 @@ _WEIGHTS: Mapping[str, tuple[str, Mapping[str, float]]] = {
     "variety": ("max_weight", {"free": 0.0, "medium": 1.0, "even": 4.0}),
 }
 """Of the losses, by parameter and choice; the paper has 1 to 100 and 0.5 to 5 for the first two."""
-_MARGIN = {"soft": 1.0, "medium": 4.0, "hard": 12.0}
-"""Of the logits of the best and of the second template at a place, by how they shall meet."""
+_MARGIN = {"soft": 2.5, "medium": 4.0, "hard": 12.0}
+"""Of the logits of the best and of the second template at a place, by how they shall meet. At 1
+they are a grey mean of all templates."""
 _SMOOTHER, _CLOSER, _EVENER = (0.0, 5.0, 10.0), (0.0, 4.0, 16.0), (0.0, 0.5, 1.0)
 """For each step that a choice is beyond what a model learnt: pixels; times the margin; a share."""
 _UNGUIDED_LEAST = 1.0
@@ -218,6 +219,8 @@ class Wishes:
         """How far the choice is beyond what was learnt: -2 to 2."""
         field, weights = _WEIGHTS[name]
         order = list(weights.values())
+        if name == "edges" and self.edges == "soft":  # how hard a model cuts is measured
+            return 0 if learnt.get(field) == weights["soft"] else -1
         number = learnt.get(field)
         known = number if isinstance(number, (int, float)) else order[len(order) // 2]
         return list(weights).index(getattr(self, name)) - _nearest(order, float(known))

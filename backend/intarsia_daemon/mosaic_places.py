@@ -13,7 +13,7 @@ from intarsia_daemon.generated_layers import blank_canvas
 from intarsia_daemon.learnt_pictures import opaque_tensor
 from intarsia_daemon.pixels import Area, Picture, alpha_tensor
 from intarsia_daemon.real_pictures import coverage_on, visible_part
-from intarsia_daemon.rough_pieces import check_size
+from intarsia_daemon.rough_pieces import MOST_PIXELS
 from intarsia_models.mosaic.templates import PictureSource
 
 DEFAULT_SIDE = 512
@@ -84,10 +84,11 @@ def place_of(
         frame = blank_canvas(height, width, left, top, np.dtype(np.uint8))
     else:
         height, width = (side or DEFAULT_SIDE for side in size)
+        _check_size(width, height)  # before memory is taken for it
         coverage = np.ones((height, width), np.float32)
         frame = blank_canvas(height, width, 0, 0, np.dtype(np.uint8))
     height, width = coverage.shape
-    check_size(width, height)
+    _check_size(width, height)
     if min(height, width) < LEAST_SIDE:
         raise InvalidRequest(
             f"The mosaic would have {width} x {height} pixels.",
@@ -106,8 +107,20 @@ def whole_place(picture: Picture) -> Place:
     """
     visible_part(picture)  # refuses what shows nothing
     height, width = picture.array.shape[:2]
-    check_size(width, height)
+    _check_size(width, height)
     return Place(picture, alpha_tensor(picture)[0, 0].numpy(), opaque_tensor(picture))
+
+
+def _check_size(width: int, height: int) -> None:
+    if width * height > MOST_PIXELS:
+        fitting = int((MOST_PIXELS * width / height) ** 0.5)
+        raise InvalidRequest(
+            f"The mosaic would have {width} x {height} pixels.",
+            value=[width, height],
+            remedy=f"Make it smaller: at most {MOST_PIXELS // 10**6} million pixels, "
+            f"{fitting} wide at this shape.",
+            code="TOO_LARGE",
+        )
 
 
 def check_layers(count: int, size: tuple[int, int]) -> None:

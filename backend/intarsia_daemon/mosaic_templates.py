@@ -19,6 +19,8 @@ MOST_PICTURES = 1000
 MOST_PIXELS = 100 << 20
 """Of all templates of a folder together; each gets an equal part of it."""
 LEAST_SIDE = 8
+NAMED = 4
+"""Templates that a sentence names at most."""
 
 LAYERS = Input(
     "templates",
@@ -92,8 +94,9 @@ def gathered_templates(
         named = [(item.name or f"Template {n}", item) for n, item in enumerate(layers, 1)]
         if folder:
             notes.append("The layers are the templates; the templates folder was not used.")
-        shown = [(name, array) for name, item in named if (array := _bytes_of(item)) is not None]
-        left_out = len(named) - len(shown)
+        read = [(name, _bytes_of(item)) for name, item in named]
+        shown = [(name, array) for name, array in read if array is not None]
+        left_out = [name for name, array in read if array is None]
     elif folder:
         shown, left_out = _read_folder(folder, notes, most_pixels, tick)
     else:
@@ -104,12 +107,15 @@ def gathered_templates(
         )
     if not shown:
         raise InvalidRequest(
-            f"None of the {left_out} templates shows anything.",
-            value=left_out,
+            f"No template shows anything: {_listed(left_out)}.",
+            value=left_out[:NAMED],
             remedy=f"A template needs visible pixels, {LEAST_SIDE} a side at least.",
         )
     if left_out:
-        notes.append(f"{left_out} templates show nothing and were left out.")
+        notes.append(
+            f"Left out, with fewer than {LEAST_SIDE} x {LEAST_SIDE} visible pixels: "
+            f"{_listed(left_out)}."
+        )
     names, arrays = zip(*shown, strict=True)
     return Templates(PictureSource.from_arrays(arrays, names=names, scale=scale / 100), notes)
 
@@ -131,7 +137,7 @@ def pictures_of_folder(
     """
     place, names = files_of(folder, what)
     chosen = [names[round(i)] for i in np.linspace(0, len(names) - 1, min(most, len(names)))]
-    found = _read(place, chosen, [], MOST_PIXELS, tick)
+    found, _ = _read(place, chosen, [], MOST_PIXELS, tick)
     if not found:
         raise InvalidRequest(
             f"{what}: no picture in {place} shows anything.",
@@ -169,10 +175,15 @@ def _bytes_of(picture: Picture) -> np.ndarray | None:
     return array if min(array.shape[:2]) >= LEAST_SIDE else None
 
 
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
+
+
 def _read_folder(
     folder: str, notes: list[str], most_pixels: int, tick: Callable[[], None] | None
-) -> tuple[list[tuple[str, np.ndarray]], int]:
-    """Names and arrays, and how many show nothing."""
+) -> tuple[list[tuple[str, np.ndarray]], list[str]]:
+    """Names and arrays, and the names of those that show nothing."""
     place, names = files_of(folder, FOLDER.label)
     if len(names) > MOST_PICTURES:
         raise InvalidRequest(
@@ -180,8 +191,7 @@ def _read_folder(
             value=len(names),
             remedy="Choose a folder with fewer pictures.",
         )
-    found = _read(place, names, notes, most_pixels, tick)
-    return found, len(names) - len(found)
+    return _read(place, names, notes, most_pixels, tick)
 
 
 def _read(
@@ -190,14 +200,15 @@ def _read(
     notes: list[str],
     most_pixels: int,
     tick: Callable[[], None] | None,
-) -> list[tuple[str, np.ndarray]]:
+) -> tuple[list[tuple[str, np.ndarray]], list[str]]:
     most = max(LEAST_SIDE**2, most_pixels // len(names))
-    found, reduced = [], 0
+    found, left_out, reduced = [], [], 0
     for name in names:
         if tick is not None:
             tick()
         array = _bytes_of(read_picture(place / name).picture)
         if array is None:
+            left_out.append(name)
             continue
         height, width = array.shape[:2]
         if height * width > most:
@@ -208,8 +219,9 @@ def _read(
         found.append((Path(name).stem, array))
     if reduced:
         side = round(most**0.5)
+        were = "picture was" if reduced == 1 else "pictures were"
         notes.append(
-            f"{reduced} of the {len(names)} pictures were reduced to about {side} x {side} pixels: "
-            "the more templates, the less room each has."
+            f"{reduced} {were} reduced to about {side} x {side} pixels: the more templates, the "
+            "less room each has."
         )
-    return found
+    return found, left_out

@@ -208,7 +208,7 @@ def test_a_folder_holds_the_templates(tmp_path: Path) -> None:
         gives="layers",
     )
     assert {layer.name for layer in result.layers} <= {"0", "1", "2"}
-    assert any("1 templates show nothing" in note for note in result.notes)
+    assert any("Left out" in note and "nothing.png" in note for note in result.notes)
 
 
 @pytest.mark.parametrize(
@@ -232,12 +232,14 @@ def test_what_cannot_be_made_is_refused_beforehand(tmp_path: Path) -> None:
     context = direct_context(tmp_path)
     with pytest.raises(InvalidRequest, match="no templates"):
         _run(context, {"picture": guide})
-    with pytest.raises(InvalidRequest, match="None of the 1 templates shows"):
+    with pytest.raises(InvalidRequest, match="No template shows anything: Template 1"):
         _run(context, {"picture": guide, "templates": [Picture(np.zeros((9, 9, 4), np.uint8))]})
     with pytest.raises(InvalidRequest, match="neither layers nor a map"):
         _run(context, {"picture": guide, "templates": own}, style="parametric", gives="layers")
     with pytest.raises(InvalidRequest, match="MiB"):
         _run(context, {"templates": own}, gives="layers", count=64, width=4000, height=3000)
+    with pytest.raises(InvalidRequest, match=r"20000 x 10000 pixels.*16384 wide"):
+        _run(context, {"templates": own}, width=20_000, height=10_000)
     with pytest.raises(InvalidRequest, match="8 pixels a side"):
         _run(context, {"picture": painting(4, 40), "templates": own})
     guided = small_mosaics.install_small_mosaic(tmp_path)
@@ -276,6 +278,12 @@ def test_choices_are_weights_for_learning_and_adjustments_afterwards() -> None:
     assert strong.adjustment(learnt.to_card(), 50.0)[0].sharpness == 1, "hard enough"
     assert strong.adjustment(wanted.to_card(), 3.0) == (Adjustment(), 0.0)
     assert plain.adjustment(wanted.to_card(), 8.0)[0].sharpness == 0.5
+    softer = replace(plain, edges="soft")
+    assert softer.adjustment(learnt.to_card(), 10.0)[0].sharpness == 0.25
+    assert softer.adjustment(learnt.to_card(), 2.0)[0].sharpness == 1, "soft enough"
+    assert not softer.differ(softer.training().to_card())
+    ours = {**learnt.to_card(), "entropy_weight": 0.12}  # of a ready model that yet cuts hard
+    assert softer.differ(ours) and softer.adjustment(ours, 10.0)[0].sharpness == 0.25
     closer = replace(plain, fidelity="close").adjustment(learnt.to_card(), 3.0)[0]
     assert closer.fidelity > 3 and closer.sharpness == 1
 

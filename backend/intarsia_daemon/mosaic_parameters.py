@@ -115,6 +115,7 @@ KEEP_COLORS = Toggle(
     "Keep colours",
     "What is refined keeps the colours of your pictures; only its lights and darks change.",
     True,
+    only_with="gives=picture",
 )
 LEARN = Choice(
     "learn",

@@ -5,6 +5,7 @@ Trains a model per picture, or reads those that were trained before:
     python benchmarks/single_image_quality.py --quality draft --out models --montage samples.png
     python benchmarks/single_image_quality.py PICTURE... --quality normal --device cuda
     python benchmarks/single_image_quality.py --models models --samples 100
+    python benchmarks/single_image_quality.py --set settled_below=0.1 --out early  # ends early
 
 Without pictures it takes six of the demo's. With ``--out`` a run that was interrupted goes on where
 it was. With ``--peer FOLDER`` the samples of another system are measured beside ours: one folder
@@ -39,7 +40,6 @@ from intarsia_models.single_image.measures import (
     single_image_distance,
 )
 from intarsia_models.single_image.model import TrainedModel
-from intarsia_models.single_image.pyramid import Size
 from intarsia_models.single_image.sampling import variations
 from intarsia_models.single_image.settings import TaskSettings, quality_settings
 from intarsia_models.single_image.training import train
@@ -76,7 +76,7 @@ def main() -> None:
         samples = variations(model, options.samples, seed=1)
         rows.append({**_row(name, "ours", model.real, samples, features), **cost})
         shown.append(_shown(model, samples))
-        rows[-1]["learnt"] = _learnt(model.settings, model.sizes)
+        rows[-1]["learnt"] = _learnt(model.settings, cost.get("iterations"))
         if options.peer is not None:
             theirs = _peer_samples(options.peer / name, model.real)
             rows.append(_row(name, "peer", model.real, theirs, features))
@@ -150,8 +150,19 @@ def _trained(
     if cuda:
         torch.cuda.reset_peak_memory_stats()
     processor = time.process_time()
-    model = train(picture, settings, device=options.device, arithmetic=arithmetic)
-    cost = {"seconds": model.training_seconds, "processor_s": time.process_time() - processor}
+    made: list[int] = []
+    model = train(
+        picture,
+        settings,
+        device=options.device,
+        arithmetic=arithmetic,
+        on_progress=lambda progress: made.append(progress.stage),
+    )
+    cost: dict[str, Any] = {
+        "seconds": model.training_seconds,
+        "processor_s": time.process_time() - processor,
+        "iterations": [made.count(stage) for stage in range(len(model.sizes))],
+    }
     if cuda:
         cost["peak_mib"] = torch.cuda.max_memory_allocated() / 2**20
     else:  # of the process since its start, in KiB
@@ -247,8 +258,14 @@ def _stacked(rows: list[Tensor]) -> Tensor:
     return torch.cat(padded, dim=1)[None]
 
 
-def _learnt(settings: TaskSettings, sizes: list[Size]) -> str:
-    return f"{len(sizes)} stages x {settings.iterations}, {settings.channels} channels"
+def _learnt(settings: TaskSettings, made: list[int] | None) -> str:
+    planned = settings.stage_iterations()
+    first, last = planned[0], planned[-1]
+    each = f"{first}" if first == last else f"{first} to {last}"
+    whole = f"{len(planned)} stages x {each}, {settings.channels} channels"
+    if made is None or made == planned:
+        return whole
+    return f"{whole}; {sum(made)} of {sum(planned)} made"
 
 
 def _section(rows: list[dict[str, Any]], samples: int) -> str:

@@ -17,7 +17,13 @@ from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import Choice, Input, Option
 from intarsia_daemon.composition import window_of
 from intarsia_daemon.context import Context, Estimate
-from intarsia_daemon.picture_trainings import PictureModel, PictureTrainings, training_seconds
+from intarsia_daemon.picture_trainings import (
+    PictureModel,
+    PictureTrainings,
+    early_text,
+    stopping_early,
+    training_seconds,
+)
 from intarsia_daemon.pixels import Area, Layer, Picture, layer_from_tensors, picture_tensor
 from intarsia_daemon.real_pictures import coverage_on, visible_part
 from intarsia_models.single_image.pyramid import Size, full_size
@@ -170,7 +176,13 @@ def learnt(
 
 
 def wanted_settings(
-    task: str, quality: str, size: Size, *, likeness: str = "balanced", stages: int = 0
+    task: str,
+    quality: str,
+    size: Size,
+    stop_early: str = "auto",
+    *,
+    likeness: str = "balanced",
+    stages: int = 0,
 ) -> TaskSettings:
     """The training settings that the artist's choices mean.
 
@@ -178,6 +190,7 @@ def wanted_settings(
         task: Of `intarsia_models.single_image.settings.Task`.
         quality: Of `QUALITY`.
         size: (height, width) of the picture.
+        stop_early: Of `picture_trainings.STOP_EARLY`.
         likeness: Of `LIKENESS`.
         stages: 0: by quality.
 
@@ -186,7 +199,8 @@ def wanted_settings(
     """
     if quality == "draft" and task in ("retarget", "animation"):
         task = "generation"
-    return quality_settings(task, quality, likeness=likeness, stages=stages or None, size=size)
+    settings = quality_settings(task, quality, likeness=likeness, stages=stages or None, size=size)
+    return stopping_early(settings, quality, stop_early)
 
 
 def using_estimate(chosen: str) -> Estimate | None:
@@ -209,7 +223,7 @@ def training_estimate(
     """
     height, width = full_size(*size, settings.max_size)
     scale = f"The model will work at {width} x {height} pixels."
-    text = f"{TEXT} {shares or SHARED[settings.task]} {scale}"
+    text = f"{TEXT} {shares or SHARED[settings.task]} {scale}{early_text(settings)}"
     return Estimate(training_seconds(settings, *size, context), trains=True, text=text)
 
 

@@ -31,6 +31,7 @@ from intarsia_models.single_image.model import FAMILY, TrainedModel
 from intarsia_models.single_image.pyramid import pyramid_sizes
 from intarsia_models.single_image.sampling import own_scale
 from intarsia_models.single_image.settings import LEAST_SIZE, TaskSettings, quality_of
+from intarsia_models.single_image.settling import SETTLED_BELOW
 from intarsia_models.single_image.training import TrainingProgress, image_hash, train
 
 SPEED = "single_image"
@@ -49,6 +50,18 @@ REUSE = Choice(
         Option("new", "None", "Learn the picture again."),
     ),
     default="similar",
+    advanced=True,
+)
+STOP_EARLY = Choice(
+    "stop_early",
+    "Stop early",
+    "Whether a stage of the training ends as soon as its picture hardly changes any more.",
+    (
+        Option("auto", "By quality", "In Normal and Fine; a draft is short as it is."),
+        Option("always", "Always"),
+        Option("never", "Never", "The stages take as long as published."),
+    ),
+    default="auto",
     advanced=True,
 )
 _USES = {
@@ -248,7 +261,8 @@ class PictureTrainings:
                 tick=context.tick,
                 checkpoint_folder=folder,
             )
-        context.machine.learn(SPEED, plain, trained.training_seconds)
+        if not self.settings.settled_below:  # else it may have ended early
+            context.machine.learn(SPEED, plain, trained.training_seconds)
         stored = self._store(trained, wanted, self.title)
         remove_checkpoints(folder)
         return stored
@@ -314,6 +328,24 @@ def _bytes_of(model: TrainedModel) -> int:
 
 def _stage_text(progress: TrainingProgress) -> str:
     return f"Training, stage {progress.stage + 1} of {progress.stages}"
+
+
+def stopping_early(settings: TaskSettings, quality: str, stop_early: str) -> TaskSettings:
+    """Settings with the early end that the artist wants.
+
+    Args:
+        settings: Of the quality.
+        quality: "draft", "normal" or "fine".
+        stop_early: Of `STOP_EARLY`.
+    """
+    if stop_early == "never" or (stop_early == "auto" and quality == "draft"):
+        return settings
+    return replace(settings, settled_below=SETTLED_BELOW)
+
+
+def early_text(settings: TaskSettings) -> str:
+    """What an estimate adds where a training may end earlier than it says."""
+    return " It may end earlier." if settings.settled_below else ""
 
 
 def arithmetic_of(settings: TaskSettings, device: str) -> torch.dtype | None:

@@ -25,7 +25,7 @@ from intarsia_daemon.context import Cancelled, TrainingRequired
 from intarsia_daemon.learnt_pictures import opaque_tensor, training_estimate, wanted_settings
 from intarsia_daemon.messages import Working
 from intarsia_daemon.operation import find_operation
-from intarsia_daemon.picture_trainings import arithmetic_of
+from intarsia_daemon.picture_trainings import SPEED, arithmetic_of
 from intarsia_daemon.pixels import Picture
 
 OPERATIONS = ("variations", "retarget", "retouch", "animate", "enlarge", "repaint")
@@ -177,6 +177,32 @@ def test_an_estimate_says_how_long_and_at_what_size(
     assert ("model of its own" if alone else "share a model") in draft.text
     if operation == "retouch":
         assert told("draft", fine_tune=True).seconds > draft.seconds
+
+
+@pytest.mark.parametrize("operation", [*OPERATIONS, "harmonize"])
+def test_trainings_end_early_by_quality_or_as_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    monkeypatch.undo()  # the real settings
+    found = find_operation(operation)
+    names = [item.name for item in found.declaration.inputs if item.required]
+    sizes = {name: (480, 640) for name in names}
+
+    def early(**choices: str) -> bool:
+        values = found.declaration.check(names, choices)
+        assert found.estimate is not None
+        return "may end earlier" in found.estimate(values, sizes, direct_context(tmp_path)).text
+
+    assert not early(quality="draft") and early(quality="draft", stop_early="always")
+    assert early(quality="normal") and early(quality="fine")
+    assert not early(quality="normal", stop_early="never")
+
+
+def test_a_training_that_may_end_early_teaches_no_speed(home: Path) -> None:
+    _, context = learn_and_run(home, "variations", count=1, stop_early="always")
+    assert "train" in context.seconds and not context.machine.knows(SPEED)
+    _, context = learn_and_run(home, "variations", count=1)
+    assert "train" in context.seconds and context.machine.knows(SPEED)
 
 
 def test_every_task_says_with_whom_its_model_is_shared(tmp_path: Path) -> None:

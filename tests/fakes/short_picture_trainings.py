@@ -30,6 +30,7 @@ def short_settings(
         _quality_settings(task, quality, likeness=likeness),
         stages=stages or STAGES,
         iterations=ITERATIONS,
+        coarsest_iterations=0,
         fine_tune_iterations=2,
         min_size=12,
         max_size=SIDES[quality],

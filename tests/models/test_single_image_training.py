@@ -98,6 +98,32 @@ def test_progress_tells_where_the_training_is() -> None:
     assert [shape[-2:] for shape in shapes[3::4]] == [torch.Size(size) for size in model.sizes]
 
 
+def test_stages_of_different_lengths_are_trained_and_resumed_as_said(tmp_path: Path) -> None:
+    settings = small(iterations=2, coarsest_iterations=8)
+    undisturbed = train(picture(), settings)
+    seen: list[tuple[int, int]] = []
+    fractions: list[float] = []
+
+    def note(progress: TrainingProgress) -> None:
+        seen.append((progress.stage, progress.iteration))
+        fractions.append(progress.fraction)
+        assert progress.iterations == (8, 4, 2)[progress.stage]
+        if seen.count((1, 3)) == 1 and seen[-1] == (1, 3):
+            raise Stopped
+
+    def run() -> TrainedModel:
+        return SingleImageTrainer(picture(), settings).run(
+            checkpoint_folder=tmp_path, checkpoint_every_s=0, on_progress=note
+        )
+
+    with pytest.raises(Stopped):
+        run()
+    assert same(run(), undisturbed)
+    whole = [(stage, i + 1) for stage, count in enumerate((8, 4, 2)) for i in range(count)]
+    assert seen == [*whole[:11], *whole[10:]]
+    assert fractions == sorted(fractions) and fractions[-1] == 1
+
+
 def test_previews_change_nothing() -> None:
     plain = train(picture(), small())
 

@@ -13,7 +13,7 @@ from intarsia_client.schema import Scalar, Toggle
 from intarsia_daemon import learnt_pictures as shared
 from intarsia_daemon.context import Context, Estimate
 from intarsia_daemon.operation import operation
-from intarsia_daemon.picture_trainings import REUSE
+from intarsia_daemon.picture_trainings import REUSE, STOP_EARLY
 from intarsia_daemon.pixels import Area, Outcome, Picture
 from intarsia_models.single_image.enlarging import enlarge as enlarge_picture
 from intarsia_models.single_image.settings import TaskSettings
@@ -29,8 +29,10 @@ def estimate(
     height, width = sizes["picture"]
     scale = min(1.0, LARGEST_SIDE / max(height, width))  # of larger ones a part is selected
     size = round(height * scale), round(width * scale)
-    settings = wanted_settings(parameters["quality"], size)
-    usual = shared.wanted_settings("generation", parameters["quality"], size)
+    settings = wanted_settings(parameters["quality"], size, parameters["stop_early"])
+    usual = shared.wanted_settings(
+        "generation", parameters["quality"], size, parameters["stop_early"]
+    )
     shares = "" if settings == usual else "Enlarging it has a model of its own."
     return shared.training_estimate(settings, size, context, shares=shares)
 
@@ -49,6 +51,7 @@ def estimate(
             "The result, made small again, is the picture; without it the model is freer.",
             True,
         ),
+        STOP_EARLY,
         REUSE,
     ),
     trains=True,
@@ -60,6 +63,7 @@ def enlarge(
     quality: str,
     factor: float,
     faithful: bool,
+    stop_early: str,
     reuse: str,
     context: Context,
 ) -> Outcome:
@@ -78,7 +82,7 @@ def enlarge(
             value=[width, height],
             remedy="Select the part that you want larger, or make the picture smaller first.",
         )
-    settings = wanted_settings(quality, (height, width))
+    settings = wanted_settings(quality, (height, width), stop_early)
     known = shared.learnt(context, part, settings, reuse, operation="enlarge")
     with context.phase("make"), torch.inference_mode():
         context.progress("Enlarging", 0, 1)
@@ -90,7 +94,7 @@ def enlarge(
     return Outcome([layer], model=used, notes=known.notes)
 
 
-def wanted_settings(quality: str, size: tuple[int, int]) -> TaskSettings:
+def wanted_settings(quality: str, size: tuple[int, int], stop_early: str) -> TaskSettings:
     """The training at the picture's full size: that of variations where it is small enough."""
-    settings = shared.wanted_settings("generation", quality, size)
+    settings = shared.wanted_settings("generation", quality, size, stop_early)
     return replace(settings, max_size=max(settings.max_size, *size))

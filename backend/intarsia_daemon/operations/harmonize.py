@@ -19,6 +19,7 @@ from intarsia_daemon.picture_trainings import (
     REUSE,
     STOP_EARLY,
     PictureTrainings,
+    early_text,
     stopping_early,
     stored_model,
     training_seconds,
@@ -43,7 +44,7 @@ def estimate(
     found = using_estimate(parameters["model"])
     if found is None:
         seconds = training_seconds(settings, height, width, context)
-        text = f"{LEARNS} One model serves every object on this picture."
+        text = f"{LEARNS} One model serves every object on this picture.{early_text(settings)}"
         found = Estimate(seconds=seconds, trains=True, text=text)
     if not parameters["fine_tune"]:
         return found

@@ -11,7 +11,7 @@ from intarsia_client.schema import Choice, Input, Option, Whole
 from intarsia_daemon import learnt_pictures as shared
 from intarsia_daemon.context import Context, Estimate
 from intarsia_daemon.operation import operation
-from intarsia_daemon.picture_trainings import REUSE, stored_model
+from intarsia_daemon.picture_trainings import REUSE, STOP_EARLY, stored_model
 from intarsia_daemon.pixels import Outcome, Picture
 from intarsia_daemon.real_pictures import visible_part
 from intarsia_models.single_image.painting import paint_to_picture
@@ -28,7 +28,9 @@ def estimate(
     if using is not None:
         return using
     size = sizes["reference"]
-    settings = shared.wanted_settings("generation", parameters["quality"], size)
+    settings = shared.wanted_settings(
+        "generation", parameters["quality"], size, parameters["stop_early"]
+    )
     return shared.training_estimate(settings, size, context)
 
 
@@ -66,6 +68,7 @@ def estimate(
             8,
         ),
         Whole("count", "How many", "How many pictures are made.", 1, 16, 1),
+        STOP_EARLY,
         REUSE,
         stored_model("painting"),
     ),
@@ -79,6 +82,7 @@ def repaint(
     follows: str,
     colours: int,
     count: int,
+    stop_early: str,
     reuse: str,
     model: str,
     context: Context,
@@ -91,7 +95,7 @@ def repaint(
     """
     painting = visible_part(picture)
     look = shared.part_of(reference, None)
-    settings = shared.wanted_settings("generation", quality, look.array.shape[:2])
+    settings = shared.wanted_settings("generation", quality, look.array.shape[:2], stop_early)
     known = shared.learnt(
         context, look, settings, reuse, operation="repaint", chosen=model, use="painting"
     )

@@ -15,6 +15,7 @@ from intarsia_daemon.context import Context, Estimate
 from intarsia_daemon.operation import operation
 from intarsia_daemon.picture_trainings import (
     REUSE,
+    STOP_EARLY,
     PictureTrainings,
     stored_model,
     tuning_seconds,
@@ -32,7 +33,9 @@ def estimate(
 ) -> Estimate:
     """Seconds of a run that has to train."""
     size = sizes["picture"]
-    settings = shared.wanted_settings("editing", parameters["quality"], size)
+    settings = shared.wanted_settings(
+        "editing", parameters["quality"], size, parameters["stop_early"]
+    )
     using = shared.using_estimate(parameters["model"])
     learning = using or shared.training_estimate(settings, size, context)
     if not parameters["fine_tune"]:
@@ -115,6 +118,7 @@ def estimate(
             step=0.5,
             advanced=True,
         ),
+        STOP_EARLY,
         REUSE,
         stored_model("editing"),
     ),
@@ -131,6 +135,7 @@ def retouch(
     fine_tune: bool,
     grow: float,
     softness: float,
+    stop_early: str,
     reuse: str,
     model: str,
     context: Context,
@@ -145,7 +150,7 @@ def retouch(
     with context.phase("prepare"):
         placed = place(picture, element, area, margin=None)
         size = placed.target.shape[-2], placed.target.shape[-1]
-        settings = shared.wanted_settings("editing", quality, size)
+        settings = shared.wanted_settings("editing", quality, size, stop_early)
     trainings = PictureTrainings(
         context,
         placed.picture,

@@ -12,7 +12,7 @@ from intarsia_daemon import learnt_pictures as shared
 from intarsia_daemon.contact_sheets import contact_sheet
 from intarsia_daemon.context import Context, Estimate
 from intarsia_daemon.operation import operation
-from intarsia_daemon.picture_trainings import REUSE, stored_model
+from intarsia_daemon.picture_trainings import REUSE, STOP_EARLY, stored_model
 from intarsia_daemon.pixels import Area, Outcome, Picture
 from intarsia_models.single_image.sampling import variations as make_variations
 
@@ -32,6 +32,7 @@ def estimate(
         "generation",
         parameters["quality"],
         size,
+        parameters["stop_early"],
         likeness=parameters["likeness"],
         stages=parameters["stages"],
     )
@@ -81,6 +82,7 @@ def estimate(
             0,
             advanced=True,
         ),
+        STOP_EARLY,
         REUSE,
         stored_model("variations"),
     ),
@@ -98,6 +100,7 @@ def variations(
     likeness: str,
     output: str,
     stages: int,
+    stop_early: str,
     reuse: str,
     model: str,
     context: Context,
@@ -109,7 +112,12 @@ def variations(
     """
     part = shared.part_of(picture, area)
     settings = shared.wanted_settings(
-        "generation", quality, part.array.shape[:2], likeness=likeness, stages=stages
+        "generation",
+        quality,
+        part.array.shape[:2],
+        stop_early,
+        likeness=likeness,
+        stages=stages,
     )
     known = shared.learnt(context, part, settings, reuse, operation="variations", chosen=model)
     small, large = known.size_at(width / 100, height / 100)

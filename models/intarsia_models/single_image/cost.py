@@ -12,8 +12,9 @@ per second and core at 32 and 64 channels); "cuda" is assumed, not measured. A m
 corrects both."""
 HALF_SPEED_CHANNELS = {"cpu": 16, "cuda": 64}
 """Channels at which a device reaches half of that: narrow layers use it badly."""
-SECONDS_PER_ITERATION = {"cpu": 0.003, "cuda": 0.02}
-"""What an iteration costs beside its arithmetic: some 400 small operations."""
+SECONDS_PER_ITERATION = {"cpu": 0.01, "cuda": 0.02}
+"""What an iteration costs beside its arithmetic: hundreds of small operations. "cpu" was measured
+on the coarse stages of a draft."""
 ROUGH_GAIN = 1.6
 """How much faster bfloat16 is where `arithmetic.faster_arithmetic` names it: measured at 32 and 64
 channels on the same processor, 1.4 to 1.9."""
@@ -21,9 +22,9 @@ channels on the same processor, 1.4 to 1.9."""
 
 def training_operations(settings: TaskSettings, sizes: list[Size]) -> float:
     """Floating point operations of a training of all stages."""
-    return settings.iterations * sum(
-        _iteration_operations(settings, sizes, stage, settings.train_depth)
-        for stage in range(len(sizes))
+    return sum(
+        iterations * _iteration_operations(settings, sizes, stage, settings.train_depth)
+        for stage, iterations in enumerate(settings.stage_iterations())
     )
 
 
@@ -60,7 +61,7 @@ def expected_seconds(
         max_size=settings.max_size,
         rule=settings.rule,
     )
-    iterations = settings.iterations * len(sizes)
+    iterations = sum(settings.stage_iterations())
     operations = training_operations(settings, sizes)
     return _seconds(settings, operations, iterations, device, speed, arithmetic)
 

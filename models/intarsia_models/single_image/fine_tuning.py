@@ -82,7 +82,11 @@ class FineTuner(Trainer):
         copy = deepcopy(model)
         copy.seed = seed
         super().__init__(
-            copy, iterations=iterations, train_depth=1, kind="fine-tuning", arithmetic=arithmetic
+            copy,
+            iterations=[iterations] * len(copy.sizes),
+            train_depth=1,
+            kind="fine-tuning",
+            arithmetic=arithmetic,
         )
         self.first_stage = self.last_stage
         self.naive_hash = image_hash(naive)

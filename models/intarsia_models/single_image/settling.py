@@ -8,6 +8,8 @@ EVERY = 50
 """Iterations between two looks at the sample."""
 CALM = 2
 """Looks in a row that must find little change."""
+SETTLED_BELOW = 0.1
+"""Threshold that is offered to users."""
 
 
 class Settling:

@@ -112,7 +112,7 @@ class SingleImageTrainer(Trainer):
         )
         super().__init__(
             model,
-            iterations=settings.iterations,
+            iterations=settings.stage_iterations(),
             train_depth=settings.train_depth,
             kind="training",
             arithmetic=arithmetic,

@@ -68,7 +68,7 @@ class Trainer:
         self,
         model: TrainedModel,
         *,
-        iterations: int,
+        iterations: Sequence[int],
         train_depth: int,
         kind: str,
         arithmetic: torch.dtype | None = None,
@@ -77,13 +77,13 @@ class Trainer:
 
         Args:
             model: What is trained, in place.
-            iterations: Per stage.
+            iterations: Of every stage.
             train_depth: How many of the newest stages learn.
             kind: Tells checkpoints of different loops apart.
             arithmetic: See `stage_training.StageTraining`.
         """
         self.model = model
-        self.iterations = iterations
+        self.stage_iterations = list(iterations)
         self.train_depth = train_depth
         self.kind = kind
         self.arithmetic = arithmetic
@@ -102,6 +102,11 @@ class Trainer:
         """Failed tries of this stage."""
         self._start_state = StageStart(**self._networks())
         self._tick: Tick = lambda: None
+
+    @property
+    def iterations(self) -> int:
+        """Of this stage."""
+        return self.stage_iterations[self.stage]
 
     def adversarial_picture(self) -> Tensor:
         """(1, 3, h, w): one draw of what stage 0 is fed."""
@@ -123,7 +128,7 @@ class Trainer:
             "image_hash": model.image_hash,
             "settings": model.settings.to_card(),
             "seed": model.seed,
-            "iterations": self.iterations,
+            "iterations": self.stage_iterations[-1],
             "device": model.device.type,
             "dtype": str(model.real.dtype),
             **({} if self.arithmetic is None else {"arithmetic": str(self.arithmetic)}),
@@ -182,7 +187,7 @@ class Trainer:
 
     def _step(self) -> int:
         """Iterations that are done, over all stages."""
-        return (self.stage - self.first_stage) * self.iterations + self.iteration
+        return sum(self.stage_iterations[self.first_stage : self.stage]) + self.iteration
 
     def _train_iteration(self, on_progress: OnProgress | None) -> None:
         begun = time.perf_counter()
@@ -294,15 +299,16 @@ class Trainer:
             raise self._diverged(f"the rebuilt picture is {wrong}")
 
     def _progress(self, losses: dict[str, float] | None) -> TrainingProgress:
-        areas = [h * w for h, w in self.model.sizes[self.first_stage :]]
+        stages = zip(self.model.sizes, self.stage_iterations, strict=True)
+        work = [h * w * count for (h, w), count in stages][self.first_stage :]
         here = self.stage - self.first_stage
-        done = sum(areas[:here]) + areas[here] * self.iteration / self.iterations
+        done = sum(work[:here]) + work[here] * self.iteration / self.iterations
         return TrainingProgress(
             stage=self.stage,
             stages=len(self.model.sizes),
             iteration=self.iteration,
             iterations=self.iterations,
-            fraction=done / sum(areas),
+            fraction=done / sum(work),
             losses=losses,
             preview=self._preview,
         )

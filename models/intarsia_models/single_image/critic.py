@@ -15,13 +15,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
+from intarsia_models.single_image.critic_layers import CriticLayer, laid_out
 from intarsia_models.single_image.networks import CRITIC_MARGIN, Discriminator
 
 Tick = Callable[[], None]
-_aten = torch.ops.aten
 LARGEST_BATCH_BYTES = 8 << 20
 """Activations above this size are made for one picture at a time: the C library hands larger ones
 back to the system at once, and getting them again costs more than the arithmetic on them."""
@@ -114,7 +113,7 @@ def score_gradient(
         () mean score and (1, 3, H, W) gradient.
     """
     layers = _Layers(discriminator, tick, arithmetic)
-    trace = layers.forward(_laid_out(picture, layers.dtype))
+    trace = layers.forward(laid_out(picture, layers.dtype))
     up = torch.full_like(trace.scores, 1.0)
     gradient = layers.backward(trace, up, to_input=True).input_gradient
     return trace.scores.mean(dtype=picture.dtype), gradient.to(picture.dtype) / up.numel()
@@ -138,60 +137,49 @@ class _Deltas:
 
 
 class _Layers:
-    """The critic's convolutions as plain weights."""
+    """The critic's convolutions."""
 
     def __init__(
         self, discriminator: Discriminator, tick: Tick, arithmetic: torch.dtype | None
     ) -> None:
-        self.convolutions = [*(block.conv for block in discriminator.blocks()), discriminator.tail]
         self.dtype = arithmetic or discriminator.tail.weight.dtype
-        self.weights = [_laid_out(conv.weight.detach(), self.dtype) for conv in self.convolutions]
-        self.biases = [_bias(conv).detach().to(self.dtype) for conv in self.convolutions]
-        self.slope = discriminator.head.negative_slope
+        modules = [*(block.conv for block in discriminator.blocks()), discriminator.tail]
+        slope = discriminator.head.negative_slope
+        self.layers = [CriticLayer(module, slope, self.dtype) for module in modules]
         self.tick = tick
 
     def forward(self, picture: Tensor) -> _Trace:
         inputs = [picture]
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+        for layer in self.layers[:-1]:
             self.tick()
-            inputs.append(F.leaky_relu_(F.conv2d(inputs[-1], weight, bias), self.slope))
-        scores = F.conv2d(inputs[-1], self.weights[-1], self.biases[-1])
-        return _Trace(inputs, scores)
+            inputs.append(layer.activated(inputs[-1]))
+        return _Trace(inputs, self.layers[-1].linear(inputs[-1]))
 
     def backward(self, trace: _Trace, up: Tensor, *, to_input: bool) -> _Deltas:
         outputs = [up]
-        for layer in range(len(self.weights) - 1, 0, -1):
+        for n in range(len(self.layers) - 1, 0, -1):
             self.tick()
-            delta = _input_gradient(outputs[0], trace.inputs[layer], self.weights[layer])
-            outputs.insert(0, self._through_activation(delta, trace.inputs[layer]))
-        first = outputs[0][-1:]  # of the last picture only: nothing else asks for it
-        gradient = _input_gradient(first, trace.inputs[0][-1:], self.weights[0]) if to_input else up
+            outputs.insert(0, self.layers[n].delta_before(outputs[0], trace.inputs[n]))
+        gradient = up
+        if to_input:  # of the last picture only: nothing else asks for it
+            gradient = self.layers[0].input_gradient(outputs[0][-1:], trace.inputs[0][-1:])
         return _Deltas(outputs, gradient)
 
     def replace_by_tangent(self, trace: _Trace, tangent: Tensor) -> None:
         """Let the tangent of the last picture take its activations' place."""
-        for layer, weight in enumerate(self.weights[:-1]):
+        for n, layer in enumerate(self.layers[:-1]):
             self.tick()
-            trace.inputs[layer] = _with_last(trace.inputs[layer], tangent)
-            after = trace.inputs[layer + 1][-1:]
-            tangent = self._through_activation(F.conv2d(tangent, weight), after)
+            trace.inputs[n] = _with_last(trace.inputs[n], tangent)
+            tangent = layer.tangent(tangent, trace.inputs[n + 1][-1:])
         trace.inputs[-1] = _with_last(trace.inputs[-1], tangent)
 
     def set_weight_gradients(self, traces: list[_Trace], deltas: list[_Deltas]) -> None:
-        for layer, conv in enumerate(self.convolutions):
+        for n, layer in enumerate(self.layers):
             self.tick()
-            pairs = [
-                (t.inputs[layer], d.outputs[layer]) for t, d in zip(traces, deltas, strict=True)
-            ]
-            total = _sum([_weight_gradient(x, up, self.weights[layer]) for x, up in pairs])
-            conv.weight.grad = _laid_out_like(total, conv.weight)
-            bias = _bias(conv)
-            ups = torch.cat([up.sum(dim=(2, 3), dtype=bias.dtype) for _, up in pairs])
-            bias.grad = ups[0] + ups[1]  # the penalty does not depend on the biases
-
-    def _through_activation(self, up: Tensor, activated: Tensor) -> Tensor:
-        """In place: LeakyReLU keeps the sign, so its output tells its slope."""
-        return _aten.leaky_relu_backward.grad_input(up, activated, self.slope, True, grad_input=up)
+            pairs = [(t.inputs[n], d.outputs[n]) for t, d in zip(traces, deltas, strict=True)]
+            dtype = layer.convolution.weight.dtype
+            ups = torch.cat([up.sum(dim=(2, 3), dtype=dtype) for _, up in pairs])
+            layer.set_gradients(pairs, ups[0] + ups[1])  # the penalty has no bias in it
 
 
 def _batches(
@@ -203,16 +191,7 @@ def _batches(
     size = channels * (height - CRITIC_MARGIN) * (width - CRITIC_MARGIN) * dtype.itemsize
     whole = not pictures[0].is_cuda and size * len(pictures) > LARGEST_BATCH_BYTES
     batches = pictures if whole else [torch.cat(pictures)]
-    return [_laid_out(batch, dtype) for batch in batches]
-
-
-def _laid_out(tensor: Tensor, dtype: torch.dtype) -> Tensor:
-    return tensor.to(dtype).contiguous(memory_format=torch.channels_last)
-
-
-def _bias(conv: nn.Conv2d) -> Tensor:
-    assert conv.bias is not None
-    return conv.bias
+    return [laid_out(batch, dtype) for batch in batches]
 
 
 def _split_like(values: Tensor, batches: list[Tensor]) -> list[Tensor]:
@@ -224,33 +203,3 @@ def _with_last(batch: Tensor, last: Tensor) -> Tensor:
         return last
     batch[-1:] = last
     return batch
-
-
-def _laid_out_like(gradient: Tensor, weight: Tensor) -> Tensor:
-    """Fused optimizers read a weight and its gradient in step, so their strides must agree."""
-    if gradient.stride() == weight.stride() and gradient.dtype == weight.dtype:
-        return gradient
-    return torch.empty_like(weight).copy_(gradient)
-
-
-def _sum(tensors: list[Tensor]) -> Tensor:
-    total = tensors[0]
-    for tensor in tensors[1:]:
-        total = total.add_(tensor)
-    return total
-
-
-def _convolution_backward(
-    up: Tensor, x: Tensor, weight: Tensor, wanted: list[bool]
-) -> tuple[Tensor, ...]:
-    return _aten.convolution_backward(
-        up, x, weight, None, [1, 1], [0, 0], [1, 1], False, [0, 0], 1, wanted
-    )
-
-
-def _input_gradient(up: Tensor, x: Tensor, weight: Tensor) -> Tensor:
-    return _convolution_backward(up, x, weight, [True, False, False])[0]
-
-
-def _weight_gradient(x: Tensor, up: Tensor, weight: Tensor) -> Tensor:
-    return _convolution_backward(up, x, weight, [False, True, False])[1]

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from intarsia_models.convolutions.layers import convolution
 from intarsia_models.single_image.pyramid import Size
 from intarsia_models.single_image.settings import Activation, TaskSettings
 from intarsia_models.single_image.upsampling import upsampled
@@ -43,9 +44,11 @@ class ConvBlock(nn.Module):
         self.activation = activation
         self.negative_slope = negative_slope
 
-    def forward(self, x: Tensor, batch_statistics: bool) -> Tensor:
-        """(B, C, H, W) -> (B, C', H-2, W-2)."""
-        x = self.conv(x)
+    def forward(self, x: Tensor, batch_statistics: bool, once: bool = False) -> Tensor:
+        """(B, C, H, W) -> (B, C', H-2, W-2); faster where it is derived ``once`` at most."""
+        if once and self.activation == "leaky_relu" and self.norm is None:
+            return convolution(x, self.conv, self.negative_slope)
+        x = convolution(x, self.conv) if once else self.conv(x)
         if self.norm is not None:
             x = self._normalized(self.norm, x, batch_statistics)
         if self.activation == "leaky_relu":
@@ -84,14 +87,18 @@ class Stage(nn.Module):
             yield block
 
     def forward(
-        self, x: Tensor, batch_statistics: bool, arithmetic: torch.dtype | None = None
+        self,
+        x: Tensor,
+        batch_statistics: bool,
+        arithmetic: torch.dtype | None = None,
+        once: bool = False,
     ) -> Tensor:
         """(B, C, H, W) -> (B, C, H-6, W-6), the convolutions computed in ``arithmetic``; what comes
-        out is of the type of what goes in."""
+        out is of the type of what goes in. See `ConvBlock` for ``once``."""
         like, kind = x.dtype, x.device.type
         with torch.autocast(kind, arithmetic, enabled=arithmetic is not None):
             for block in self.blocks():
-                x = block(x, batch_statistics)
+                x = block(x, batch_statistics, once and arithmetic is None)
         return x.to(like)
 
 
@@ -120,6 +127,9 @@ class SingleImageGenerator(nn.Module):
         self.arithmetic: torch.dtype | None = None
         """What the stages' convolutions are computed in while training; None: in the weights' own
         type. Head, tail, resizing and the sums between the stages keep theirs."""
+        self.derived_once = True
+        """Whether nobody asks for a second derivative, which the faster convolutions do not have.
+        """
 
     @property
     def stages(self) -> int:
@@ -160,13 +170,17 @@ class SingleImageGenerator(nn.Module):
         if self.settings.border == "noise":
             wide = upsampled(features, (size[0] + 2 * MARGIN, size[1] + 2 * MARGIN))
             noisy = torch.add(wide, z, alpha=amplitude)
-            return up + self.body[n](noisy, batch_statistics, self._arithmetic())
+            return up + self.body[n](noisy, batch_statistics, *self._how())
         noisy = F.pad(torch.add(up, z, alpha=amplitude), (MARGIN,) * 4)
-        return up + self.body[n](noisy, batch_statistics, self._arithmetic())
+        return up + self.body[n](noisy, batch_statistics, *self._how())
 
     def to_image(self, features: Tensor) -> Tensor:
         """(B, C, h, w) -> (B, 3, h, w) in (-1, 1)."""
-        return self.tail(F.pad(features, (1, 1, 1, 1)))
+        padded = F.pad(features, (1, 1, 1, 1))
+        conv, tanh = self.tail
+        if self.derived_once and isinstance(conv, nn.Conv2d):
+            return tanh(convolution(padded, conv))
+        return self.tail(padded)
 
     @torch.no_grad()
     def synthesize(
@@ -258,10 +272,10 @@ class SingleImageGenerator(nn.Module):
             x = F.pad(x, (MARGIN - 1,) * 4)
         else:
             x = F.pad(x, (MARGIN,) * 4)
-        return self.body[0](x, batch_statistics, self._arithmetic())
+        return self.body[0](x, batch_statistics, *self._how())
 
-    def _arithmetic(self) -> torch.dtype | None:
-        return self.arithmetic if self.training else None
+    def _how(self) -> tuple[torch.dtype | None, bool]:
+        return (self.arithmetic if self.training else None), self.derived_once
 
     def _check(self, noises: Sequence[Tensor], sizes: Sequence[Size]) -> None:
         if not 1 <= len(noises) <= self.stages or len(noises) != len(sizes):

@@ -69,10 +69,12 @@ class StageTraining:
             rate: Factor of all learning rates.
             arithmetic: What convolutions are computed in; by default in the weights' own type.
                 Weights, losses and pictures keep theirs.
-            plain: Use automatic differentiation also where the closed form applies.
+            plain: Use automatic differentiation also where the closed form applies, and PyTorch's
+                convolutions only.
         """
         self.generator = generator.to(memory_format=torch.channels_last).train()
         generator.arithmetic = arithmetic
+        generator.derived_once = not plain
         self.discriminator = discriminator.to(memory_format=torch.channels_last)
         self.real = real.contiguous(memory_format=torch.channels_last)
         self.fixed_noises = list(fixed_noises)

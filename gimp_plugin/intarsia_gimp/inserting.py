@@ -100,7 +100,7 @@ def _insert(
             _insert(made, image, group, None, layers, item.items)
         elif isinstance(item, Animation):
             for number in item.numbers:
-                layer = _new_layer(image, layers[number], _name_of_frame(layers[number]))
+                layer = _new_layer(image, layers[number], name_of_frame(layers[number]))
                 made.drawables[number] = layer
                 found.append(_put(image, layer, parent, below))
                 below = layer
@@ -124,7 +124,7 @@ def _put(image: Any, layer: Any, parent: Any, below: Any) -> Any:
     return layer
 
 
-def _name_of_frame(item: ResultLayer) -> str:
+def name_of_frame(item: ResultLayer) -> str:
     """What GIMP's animation playback and its GIF export read: how long it shows, alone."""
     return f"{item.name} ({max(1, round(item.duration_ms or 0))}ms) (replace)"
 

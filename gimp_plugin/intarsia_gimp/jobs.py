@@ -10,7 +10,7 @@ from gi.repository import Gtk
 from intarsia_client import catalog, wording
 from intarsia_client.errors import IntarsiaError
 from intarsia_client.schema import Progress, Result
-from intarsia_gimp import placement
+from intarsia_gimp import film, placement
 from intarsia_gimp.panels import name_for_readers, text_label
 from intarsia_gimp.texts import tr
 from intarsia_gimp.windows import EngineView
@@ -166,7 +166,7 @@ class JobsWindow(EngineView):
         width = max(layer.x + layer.width for layer in result.layers)
         height = max(layer.y + layer.height for layer in result.layers)
         place = placement.recall(name, self._image, max(1, width), max(1, height))
-        placed = placement.insert(place, result)
+        placed = film.keep(place, result)
         placement.forget(place, name)
         self.note.set_text(f"{placed.image.get_name()}: {placed.text}")
         self.ask(lambda client: client.acknowledge(name), lambda _: None)

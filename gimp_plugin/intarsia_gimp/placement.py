@@ -101,7 +101,7 @@ def insert(place: Place, result: Result) -> Placed:
     try:
         made = inserting.insert_above(image, anchor, result.layers)
         layers = [drawable for _, drawable in sorted(made.drawables.items()) if drawable.is_layer()]
-        _store_recipe(image, [*layers, *made.groups], {**result.recipe, **_source(place)})
+        store_recipe(image, [*layers, *made.groups], {**result.recipe, **_source(place)})
     finally:
         image.undo_group_end()
     Gimp.displays_flush()
@@ -247,7 +247,8 @@ def _check(layers: Sequence[ResultLayer]) -> None:
             )
 
 
-def _store_recipe(image: Any, layers: Sequence[Any], recipe: Mapping[str, Any]) -> None:
+def store_recipe(image: Any, layers: Sequence[Any], recipe: Mapping[str, Any]) -> None:
+    """Keep with layers, and with their image, how they were made."""
     kept = Gimp.PARASITE_PERSISTENT | Gimp.PARASITE_UNDOABLE
     data = json.dumps(recipe, ensure_ascii=False, default=str).encode("utf-8")
     for layer in layers:

@@ -6,7 +6,7 @@ from typing import Any, Mapping
 
 from intarsia_client import wording
 from intarsia_client.schema import Operation, Result
-from intarsia_gimp import pictures, placement
+from intarsia_gimp import film, pictures
 from intarsia_gimp.frames import layers_at, only, result_at, scrubbed
 from intarsia_gimp.placement import Place, Placed, Preview
 from intarsia_gimp.texts import tr
@@ -79,7 +79,7 @@ class Trial:
         if self._slider is not None and self.can_scrub:
             result = result_at(result, self._slider, self._asked, self._amount)
         self._preview.remove()
-        return placement.insert(self._place, only(result, self._picked))
+        return film.keep(self._place, only(result, self._picked))
 
     def discard(self) -> None:
         """Take it away again."""
@@ -90,6 +90,8 @@ class Trial:
         question = tr("This is how it looks in the picture. Keep the new layer?")
         if self.choices():
             question = tr("Keep the new layers? Those that are not pressed are dropped.")
+        if all(layer.duration_ms is not None for layer in self._result.layers):
+            question = tr("This is its last picture. Keep opens the animation as a new image.")
         if self.image is None:
             question = tr("Keep opens the result as a new image.")
             if self._place.image:

@@ -45,6 +45,8 @@ _ACTIVATED_MS = 150
 """After a layer arrived, until Krita has made it the active one."""
 _WINDOW_MS = 300
 """Between two looks whether Krita's window is there."""
+_LAYOUT_MS = 1500
+"""After Krita's window appeared, until its dockers stand where they stay."""
 _LOOK_AGAIN_S = 3.0
 """Least time between two looks at the engine when the pointer enters the panel."""
 
@@ -139,9 +141,10 @@ class IntarsiaDocker(DockWidget):
         if window is None or not window.qwindow().isVisible():  # a picture opens while it starts
             return QtCore.QTimer.singleShot(_WINDOW_MS, self._introduce)
         self.setVisible(True)
-        take_place(self, window.qwindow(), window.dockers())
         self.raise_()
-        return self._remember()
+        self._remember()
+        # Krita lays its dockers out once more after its window appeared
+        return QtCore.QTimer.singleShot(_LAYOUT_MS, lambda: take_place(self, window))
 
     def _leave(self) -> None:
         self.live.stop()

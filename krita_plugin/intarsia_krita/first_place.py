@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable
+from typing import Any
 
 from intarsia_krita.qt import Qt
 
@@ -12,7 +12,7 @@ _SHARE = 0.45
 """Of the window's height."""
 
 
-def take_place(docker: Any, frame: Any, dockers: Iterable[Any]) -> None:
+def take_place(docker: Any, window: Any) -> None:
     """Become a tab beside the brush presets, as high as nearly half of the window.
 
     Krita would squeeze a new docker below all others, so low that hardly a control can be seen.
@@ -20,14 +20,15 @@ def take_place(docker: Any, frame: Any, dockers: Iterable[Any]) -> None:
 
     Args:
         docker: The one that is new.
-        frame: Krita's window.
-        dockers: All that it has.
+        window: Krita's.
     """
+    frame = window.qwindow()
     if docker.isFloating():
         return
-    for other in dockers:
+    for other in window.dockers():
         area = frame.dockWidgetArea(other)
         beside = area == frame.dockWidgetArea(docker) and not other.isFloating()
         if other.objectName() == _NEIGHBOUR and other.isVisible() and beside:
             frame.tabifyDockWidget(other, docker)
+    docker.raise_()
     frame.resizeDocks([docker], [round(_SHARE * frame.height())], Qt.Orientation.Vertical)

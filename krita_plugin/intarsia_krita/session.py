@@ -102,7 +102,9 @@ class Outcome:
     def remarks(self) -> list[str]:
         """What there is to say about it: how well the model holds the picture, the notes."""
         fit = self.result.metrics.get("fit")
-        said = [tr("Fit: %d %%", round(100 * min(1.0, max(0.0, fit))))] if fit is not None else []
+        said = []
+        if fit is not None and not any("(fit" in note for note in self.result.notes):
+            said.append(tr("Fit: %d %%", round(100 * min(1.0, max(0.0, fit)))))
         if self.by_hand:
             said.append(tr("It was changed by hand, so Amount leaves it as it is."))
         return said + list(self.result.notes)

@@ -12,7 +12,7 @@ from tests.gimp import pictures_for_tests as made
 
 from intarsia_client.errors import InvalidRequest
 from intarsia_client.schema import Result, ResultLayer
-from intarsia_gimp import canvas, placement
+from intarsia_gimp import canvas, film, placement
 
 RED, BLUE = (255, 0, 0, 255), (0, 0, 255, 255)
 
@@ -290,3 +290,34 @@ def test_pictures_of_an_animation_say_how_long_they_show() -> None:
     names = [f"Sea, frame {n} (83ms) (replace)" for n in range(5, -1, -1)]
     assert made.names(image)[1:7] == names
     assert placed.text.startswith("New layer “Sea, frame 0 (83ms) (replace)” to “Sea, frame 5")
+
+
+def test_an_animation_that_is_kept_is_an_image_of_its_own_that_shows_all_of_the_picture() -> None:
+    image, _, place = _scene()
+    image.profile = "wide"
+    colours = [bytes((10 * n, 200, 30, 255)) for n in range(3)]
+    frames = [
+        ResultLayer(f"Sea, frame {n}", 1, 1, 4, colour, x=2, y=1, duration_ms=100)
+        for n, colour in enumerate(colours)
+    ]
+    before = [made.names(image), list(image.steps)]
+    placed = film.keep(place, Result(tuple(frames), {"operation": "animate"}))
+    assert [made.names(image), image.steps] == before, "the image itself is as it was"
+    assert placed.image is not image and placed.image.profile == "wide"
+    assert made.names(placed.image) == [f"Sea, frame {n} (100ms) (replace)" for n in (2, 1, 0)]
+    assert placed.moved and "Filters > Animation > Playback" in placed.text
+    assert [recipe["operation"] for recipe in placement.recipes_of(placed.image)] == ["animate"]
+    bare = Gimp.Layer.new_from_visible(image, image, "bare")
+    for layer, colour in zip(placed.layers, colours, strict=True):
+        assert (layer.get_width(), layer.get_height()) == (image.width, image.height)
+        at = 4 * (1 * image.width + 2)
+        assert _pixels(layer) == _pixels(bare)[:at] + colour + _pixels(bare)[at + 4 :]
+
+
+def test_what_is_no_animation_or_has_no_image_any_more_is_kept_as_layers() -> None:
+    image, _, place = _scene()
+    assert film.keep(place, made.result()).image is image
+    layer = dataclasses.replace(made.result().layers[0], duration_ms=100)
+    image.delete()
+    placed = film.keep(place, Result((layer,), {}))
+    assert placed.image is not image and "closed meanwhile" in placed.text

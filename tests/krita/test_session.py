@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -175,6 +176,8 @@ def test_fit_and_notes_are_said_with_a_result() -> None:
     result = Result((), {}, metrics={"fit": 0.834, "loss": 2.0}, notes=("Made smaller.",))
     outcome = Outcome("j", BLEND, {}, "Blended", result)
     assert outcome.remarks() == ["Fit: 83 %", "Made smaller."]
+    said = replace(result, notes=("The model holds this picture roughly (fit 83%).",))
+    assert Outcome("j", BLEND, {}, "Blended", said).remarks() == list(said.notes), "once"
     outcome.by_hand = True
     assert "changed by hand" in outcome.remarks()[1]
 

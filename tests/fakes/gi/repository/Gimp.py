@@ -360,6 +360,7 @@ class Image(_Bearer):
         _images[self.number] = self
 
     layers: list[Layer]
+    profile: Any = "sRGB"
 
     @classmethod
     def new_with_precision(cls, width: int, height: int, base: str, precision: Any) -> Image:
@@ -396,6 +397,18 @@ class Image(_Bearer):
 
     def get_precision(self) -> Any:
         return self.precision
+
+    def get_effective_color_profile(self) -> Any:
+        return self.profile
+
+    def set_color_profile(self, profile: Any) -> None:
+        self.profile = profile
+
+    def undo_disable(self) -> None:
+        self.frozen += 1
+
+    def undo_enable(self) -> None:
+        self.frozen -= 1
 
     def get_layers(self) -> list[Layer]:
         return list(self.layers)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from intarsia_models.mosaic import set_layers
 from intarsia_models.mosaic.set_attention import SetAttention
 from intarsia_models.mosaic.settings import THETA_CHANNELS, MosaicSettings
 
@@ -59,10 +60,14 @@ class PictureNorm(nn.Module):
         and shifted."""
         if self.given is None:
             return _normalised(x, self.weight, self.bias)
-        mean, variance = (part.to(x.device, torch.float32) for part in self.given)
-        scale = self.weight * torch.rsqrt(variance + EPSILON)  # (N, C)
-        shift = self.bias - mean * scale
+        scale, shift = self.factors(self.given)
         return (x * scale[:, :, None, None] + shift[:, :, None, None]).to(x.dtype)
+
+    def factors(self, given: Statistics) -> tuple[Tensor, Tensor]:
+        """Scale and shift of the input with given statistics, (N, C) each."""
+        mean, variance = (part.to(self.weight.device, torch.float32) for part in given)
+        scale = self.weight * torch.rsqrt(variance + EPSILON)
+        return scale, self.bias - mean * scale
 
 
 def _normalised(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -131,6 +136,21 @@ class Level(nn.Module):
             return x
         x = F.leaky_relu(x, self.leak) if self.leak else F.relu(x)
         return x if self.sets is None else self.sets(x, count, present)
+
+    def activate(self, x: Tensor, count: int, into: Tensor) -> None:
+        """Norm, with its given statistics, and what follows it, into (N, H, W, C) float32;
+        without gradients. ``x`` may be changed."""
+        scale = shift = None
+        if self.norm is not None:
+            assert self.norm.given is not None
+            scale, shift = self.norm.factors(self.norm.given)
+        if self.sets is not None and set_layers.computable(self.sets, x):
+            options = {"scale": scale, "shift": shift, "leak": self.leak, "into": into}
+            set_layers.mixed(self.sets, x, count, **options)
+            return
+        if scale is not None and shift is not None:
+            x = x.float().mul_(scale[:, :, None, None]).add_(shift[:, :, None, None])
+        into.copy_(self.finish(x, count, None).permute(0, 2, 3, 1))
 
 
 class UNet(nn.Module):

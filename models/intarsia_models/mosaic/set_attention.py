@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from intarsia_models.mosaic import set_layers
 from intarsia_models.mosaic.fused_attention import fused_attention, usable
 
 NUMBERS_AT_ONCE = {"cpu": 1 << 19, "cuda": 1 << 26}
@@ -66,6 +67,8 @@ class SetAttention(nn.Module):
         Returns:
             (B K, C, H, W). Permuting the elements of ``x`` permutes it likewise.
         """
+        if present is None and set_layers.computable(self, x):
+            return set_layers.mixed(self, x, count)
         rows, channels, height, width = x.shape
         sets, pixels = rows // count, height * width
         # (B, K, P, C) with P pixels

@@ -260,6 +260,4 @@ class StoredLevels:
             x = x.permute(0, 3, 1, 2)
         else:
             x = self._convolved(index, area)
-        if part.norm is not None:
-            x = part.norm(x)
-        into.copy_(part.finish(x, self.rows, None).permute(0, 2, 3, 1))
+        part.activate(x, self.rows, into)

@@ -16,10 +16,9 @@ painted spots on their grey mean.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -28,13 +27,12 @@ from intarsia_models.gan_training.averaging import WeightAverage
 from intarsia_models.gan_training.devices import Devices
 from intarsia_models.gan_training.grids import arranged
 from intarsia_models.gan_training.loop import (
-    CHECKPOINT_EVERY_S,
     History,
-    OnProgress,
-    Tick,
+    RunOptions,
     TrainingLoop,
     adam,
     schedule_free,
+    training_card,
 )
 from intarsia_models.mosaic.losses import (
     ContentDistance,
@@ -50,6 +48,9 @@ from intarsia_models.mosaic.networks import PatchCritic, initialize
 from intarsia_models.mosaic.settings import MosaicSettings
 from intarsia_models.mosaic.templates import PictureSource, Scales, stacked
 from intarsia_models.mosaic.training_settings import MosaicTraining
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 SHOWN = 6
 """Mosaics in a preview."""
@@ -77,9 +78,7 @@ class TrainedMosaic:
     def card(self) -> dict[str, Any]:
         """What a model card says about this training; plain JSON values."""
         return {
-            "training": self.training.to_card(),
-            "training_seconds": round(self.seconds, 1),
-            "losses": self.history[-1][1] if self.history else {},
+            **training_card(self.training, self.history, self.seconds),
             "templates": self.templates,
             "contents": self.contents,
             "pictures_sha256": self.pictures_sha256,
@@ -94,13 +93,9 @@ def train_mosaic(
     *,
     seed: int = 0,
     device: str | torch.device | Devices = "cpu",
-    on_progress: OnProgress | None = None,
-    tick: Tick | None = None,
-    checkpoint_folder: Path | None = None,
-    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
-    on_notice: Callable[[str], None] | None = None,
+    **run: Unpack[RunOptions],
 ) -> TrainedMosaic:
-    """Train a generator of mosaics; checkpoints as in `gan_training.loop`.
+    """Train a generator of mosaics, or take a training up where its last checkpoint left it.
 
     Args:
         templates: Pictures to compose of; several sources make a model that serves any of them.
@@ -109,12 +104,8 @@ def train_mosaic(
         training: Of the training.
         seed: Of all randomness.
         device: One device, or `Devices.several(n)`.
-        on_progress: Called after every iteration; a preview shows contents, one template of each,
+        **run: See `gan_training.loop.RunOptions`; a preview shows contents, one template of each,
             collages and results in rows.
-        tick: May wait, or raise to stop.
-        checkpoint_folder: Where checkpoints are written and looked for.
-        checkpoint_every_s: Seconds between two checkpoints.
-        on_notice: Told in a sentence of what a user should know.
 
     Raises:
         ValueError: Contents are missing or not wanted, the patch is no multiple of what the
@@ -125,15 +116,9 @@ def train_mosaic(
     """
     sources = [templates] if isinstance(templates, PictureSource) else list(templates)
     _check(sources, contents, settings, training)
-    devices = device if isinstance(device, Devices) else Devices(device)
+    devices = Devices.of(device)
     loop = MosaicLoop(sources, contents, settings, training, seed=seed, devices=devices)
-    loop.run(
-        on_progress=on_progress,
-        tick=tick,
-        checkpoint_folder=checkpoint_folder,
-        checkpoint_every_s=checkpoint_every_s,
-        on_notice=on_notice,
-    )
+    loop.run(**run)
     trained = TrainedMosaic(
         MosaicModel(loop.average.network),
         settings,

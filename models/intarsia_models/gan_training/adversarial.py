@@ -10,10 +10,9 @@ average of the weights, with statistics of its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -25,13 +24,12 @@ from intarsia_models.gan_training.batches import Batch, Batches, stored_size
 from intarsia_models.gan_training.devices import Devices
 from intarsia_models.gan_training.grids import class_grid, grid_classes
 from intarsia_models.gan_training.loop import (
-    CHECKPOINT_EVERY_S,
     History,
-    OnProgress,
-    Tick,
+    RunOptions,
     TrainingLoop,
     adam,
     schedule_free,
+    training_card,
 )
 from intarsia_models.gan_training.losses import (
     critic_loss,
@@ -40,6 +38,9 @@ from intarsia_models.gan_training.losses import (
 )
 from intarsia_models.gan_training.pictures import PictureSet, read_pictures
 from intarsia_models.gan_training.settings import GANSettings
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 SETTLING_BATCHES = 50
 PREVIEW_TRUNCATION = 2.0
@@ -63,11 +64,9 @@ class TrainedGAN:
     def card(self) -> dict[str, Any]:
         """What a model card says about this training; plain JSON values."""
         return {
-            "training": self.settings.to_card(),
-            "training_seconds": round(self.seconds, 1),
+            **training_card(self.settings, self.history, self.seconds),
             "pictures": self.pictures,
             "pictures_sha256": self.fingerprint,
-            "losses": self.history[-1][1] if self.history else {},
         }
 
 
@@ -77,11 +76,7 @@ def train_gan(
     *,
     seed: int = 0,
     device: str | torch.device | Devices = "cpu",
-    on_progress: OnProgress | None = None,
-    tick: Tick | None = None,
-    checkpoint_folder: Path | None = None,
-    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
-    on_notice: Callable[[str], None] | None = None,
+    **run: Unpack[RunOptions],
 ) -> TrainedGAN:
     """Train a generator, or take a training up where its last checkpoint left it.
 
@@ -91,14 +86,7 @@ def train_gan(
         settings: See `settings.gan_settings`.
         seed: Of all randomness; the result is the same for the same seed on the same device.
         device: One device, or `Devices.several(n)`.
-        on_progress: Called after every iteration.
-        tick: Called several times per iteration and for every picture that is read; may wait
-            (pause), or raise to stop. A stopped training is taken up again from its checkpoints.
-        checkpoint_folder: Where checkpoints are written and looked for. One of other pictures,
-            other settings or another seed is removed.
-        checkpoint_every_s: Seconds between two checkpoints.
-        on_notice: Told in a sentence of what a user should know, for example that a checkpoint was
-            damaged.
+        **run: See `loop.RunOptions`.
 
     Raises:
         UnsuitablePicture: The folder has no or too few pictures, a class without any, or a file
@@ -107,16 +95,12 @@ def train_gan(
         OSError: A checkpoint could not be written.
     """
     size = stored_size(settings.resolution, settings.crop)
-    pictures = data if isinstance(data, PictureSet) else read_pictures(data, size, tick=tick)
-    devices = device if isinstance(device, Devices) else Devices(device)
-    loop = GANLoop(pictures, settings, seed=seed, devices=devices)
-    loop.run(
-        on_progress=on_progress,
-        tick=tick,
-        checkpoint_folder=checkpoint_folder,
-        checkpoint_every_s=checkpoint_every_s,
-        on_notice=on_notice,
+    pictures = (
+        data if isinstance(data, PictureSet) else read_pictures(data, size, tick=run.get("tick"))
     )
+    devices = Devices.of(device)
+    loop = GANLoop(pictures, settings, seed=seed, devices=devices)
+    loop.run(**run)
     return loop.finished()
 
 

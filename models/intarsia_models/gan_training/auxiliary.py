@@ -16,7 +16,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -28,9 +28,7 @@ from intarsia_models.gan_training.batches import Batch
 from intarsia_models.gan_training.devices import Devices
 from intarsia_models.gan_training.encoder import TrainedNetwork
 from intarsia_models.gan_training.loop import (
-    CHECKPOINT_EVERY_S,
-    OnProgress,
-    Tick,
+    RunOptions,
     adam,
 )
 from intarsia_models.gan_training.pictures import PictureSet
@@ -42,6 +40,9 @@ from intarsia_models.gan_training.reconstruction import (
 )
 from intarsia_models.gan_training.settings import AuxiliaryTraining
 from intarsia_models.generators.generator import Generator
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 WARM_UP_BATCH = 64
 ACCUMULATOR = 1e-8
@@ -55,11 +56,7 @@ def train_auxiliary(
     *,
     seed: int = 0,
     device: str | torch.device | Devices = "cpu",
-    on_progress: OnProgress | None = None,
-    tick: Tick | None = None,
-    checkpoint_folder: Path | None = None,
-    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
-    on_notice: Callable[[str], None] | None = None,
+    **run: Unpack[RunOptions],
 ) -> TrainedNetwork:
     """Train A and B for a generator with an encoder and attach them as ``generator.auxiliary``.
 
@@ -67,13 +64,9 @@ def train_auxiliary(
         generator: With its discriminator and encoder; neither is changed.
         data: Real pictures of its classes; see `reconstruction.prepare_target`.
         settings: See `settings.auxiliary_training`.
-        seed: See `adversarial.train_gan`, also for the remaining arguments and for checkpoints.
+        seed: Of all randomness; the result is the same for the same seed on the same device.
         device: One device, or `Devices.several(n)`.
-        on_progress: Called after every iteration.
-        tick: May wait, or raise to stop.
-        checkpoint_folder: Where checkpoints are written and looked for.
-        checkpoint_every_s: Seconds between two checkpoints.
-        on_notice: Told in a sentence of what a user should know.
+        **run: See `loop.RunOptions`.
 
     Raises:
         ModelsError: The generator has no discriminator or no encoder.
@@ -86,16 +79,12 @@ def train_auxiliary(
             "This model has no encoder, whose latents the auxiliary networks start from.",
             "Train an encoder for it first.",
         )
-    target = prepare_target(generator, data, settings.crop, tick=tick, on_notice=on_notice)
-    devices = device if isinstance(device, Devices) else Devices(device)
-    loop = AuxiliaryLoop(target, settings, seed=seed, devices=devices)
-    loop.run(
-        on_progress=on_progress,
-        tick=tick,
-        checkpoint_folder=checkpoint_folder,
-        checkpoint_every_s=checkpoint_every_s,
-        on_notice=on_notice,
+    target = prepare_target(
+        generator, data, settings.crop, tick=run.get("tick"), on_notice=run.get("on_notice")
     )
+    devices = Devices.of(device)
+    loop = AuxiliaryLoop(target, settings, seed=seed, devices=devices)
+    loop.run(**run)
     generator.auxiliary = loop.auxiliary.eval().requires_grad_(False)
     return TrainedNetwork(generator, settings, loop.history, loop.seconds)
 

@@ -32,6 +32,11 @@ class Devices:
         self.device = torch.device(device) if fabric is None else fabric.device
 
     @classmethod
+    def of(cls, device: str | torch.device | Devices) -> Devices:
+        """The same, or one device by its name."""
+        return device if isinstance(device, Devices) else cls(device)
+
+    @classmethod
     def several(cls, count: int, accelerator: str = "auto") -> Devices:
         """One process per device; called in each of them, best from a script's first lines.
 

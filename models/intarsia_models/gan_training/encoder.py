@@ -7,10 +7,9 @@ a shorter schedule with a higher rate by default; the encoder's input is at most
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -18,11 +17,10 @@ from torch import Tensor
 from intarsia_models.families.sngan.networks import SNGANEncoder
 from intarsia_models.gan_training.devices import Devices
 from intarsia_models.gan_training.loop import (
-    CHECKPOINT_EVERY_S,
     History,
-    OnProgress,
-    Tick,
+    RunOptions,
     adam,
+    training_card,
 )
 from intarsia_models.gan_training.pictures import PictureSet
 from intarsia_models.gan_training.reconstruction import (
@@ -33,6 +31,9 @@ from intarsia_models.gan_training.reconstruction import (
 )
 from intarsia_models.gan_training.settings import EncoderTraining
 from intarsia_models.generators.generator import Generator
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,7 @@ class TrainedNetwork:
 
     def card(self) -> dict[str, Any]:
         """What a model card says about this training; plain JSON values."""
-        return {
-            "training": self.settings.to_card(),
-            "training_seconds": round(self.seconds, 1),
-            "losses": self.history[-1][1] if self.history else {},
-        }
+        return training_card(self.settings, self.history, self.seconds)
 
 
 def train_encoder(
@@ -60,11 +57,7 @@ def train_encoder(
     *,
     seed: int = 0,
     device: str | torch.device | Devices = "cpu",
-    on_progress: OnProgress | None = None,
-    tick: Tick | None = None,
-    checkpoint_folder: Path | None = None,
-    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
-    on_notice: Callable[[str], None] | None = None,
+    **run: Unpack[RunOptions],
 ) -> TrainedNetwork:
     """Train an encoder for a generator and attach it as ``generator.encoder``.
 
@@ -72,13 +65,9 @@ def train_encoder(
         generator: With its discriminator; not changed otherwise.
         data: Real pictures of its classes; see `reconstruction.prepare_target`.
         settings: See `settings.encoder_training`.
-        seed: See `adversarial.train_gan`, also for the remaining arguments and for checkpoints.
+        seed: Of all randomness; the result is the same for the same seed on the same device.
         device: One device, or `Devices.several(n)`.
-        on_progress: Called after every iteration.
-        tick: May wait, or raise to stop.
-        checkpoint_folder: Where checkpoints are written and looked for.
-        checkpoint_every_s: Seconds between two checkpoints.
-        on_notice: Told in a sentence of what a user should know.
+        **run: See `loop.RunOptions`.
 
     Raises:
         ModelsError: The generator has no discriminator.
@@ -86,16 +75,12 @@ def train_encoder(
         TrainingDiverged: A loss is no longer a finite number.
         OSError: A checkpoint could not be written.
     """
-    target = prepare_target(generator, data, settings.crop, tick=tick, on_notice=on_notice)
-    devices = device if isinstance(device, Devices) else Devices(device)
-    loop = EncoderLoop(target, settings, seed=seed, devices=devices)
-    loop.run(
-        on_progress=on_progress,
-        tick=tick,
-        checkpoint_folder=checkpoint_folder,
-        checkpoint_every_s=checkpoint_every_s,
-        on_notice=on_notice,
+    target = prepare_target(
+        generator, data, settings.crop, tick=run.get("tick"), on_notice=run.get("on_notice")
     )
+    devices = Devices.of(device)
+    loop = EncoderLoop(target, settings, seed=seed, devices=devices)
+    loop.run(**run)
     generator.encoder = loop.encoder.eval().requires_grad_(False)
     return TrainedNetwork(generator, settings, loop.history, loop.seconds)
 

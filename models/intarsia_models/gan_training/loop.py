@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -62,8 +62,33 @@ History = list[tuple[int, dict[str, float]]]
 """Losses by iteration."""
 
 
+class HasCard(Protocol):
+    """Settings of a training."""
+
+    def to_card(self) -> dict[str, Any]:
+        """Them as plain JSON values."""
+        ...
+
+
+class RunOptions(TypedDict, total=False):
+    """How any training of this package runs, beside what it learns: keyword arguments."""
+
+    on_progress: OnProgress | None
+    """Called after every iteration."""
+    tick: Tick | None
+    """Called several times per iteration and for every picture that is read; may wait (pause), or
+    raise to stop. A stopped training is taken up again from its checkpoints."""
+    checkpoint_folder: Path | None
+    """Where checkpoints are written and looked for. One of other pictures, other settings or
+    another seed is removed."""
+    checkpoint_every_s: float
+    """Seconds between two checkpoints; by default `CHECKPOINT_EVERY_S`."""
+    on_notice: Callable[[str], None] | None
+    """Told in a sentence of what a user should know, for example that a checkpoint was damaged."""
+
+
 class TrainingLoop:
-    """What the three trainings share; a subclass says what an iteration is."""
+    """What the trainings share; a subclass says what an iteration is."""
 
     kind = ""
     """Tells checkpoints of different trainings apart."""
@@ -122,7 +147,7 @@ class TrainingLoop:
         checkpoint_every_s: float = CHECKPOINT_EVERY_S,
         on_notice: Callable[[str], None] | None = None,
     ) -> None:
-        """Train to the end, from the last checkpoint where there is one.
+        """Train to the end, from the last checkpoint where there is one; see `RunOptions`.
 
         Raises:
             TrainingDiverged: A loss is no longer a finite number.
@@ -277,6 +302,21 @@ def adam(
     return torch.optim.Adam(
         parameters, lr=rate, betas=(float(beta1), float(beta2)), weight_decay=decay, fused=True
     )
+
+
+def training_card(settings: HasCard, history: History, seconds: float) -> dict[str, Any]:
+    """What a model card says about any training; plain JSON values.
+
+    Args:
+        settings: Of the training.
+        history: Losses by iteration.
+        seconds: How long it took.
+    """
+    return {
+        "training": settings.to_card(),
+        "training_seconds": round(seconds, 1),
+        "losses": history[-1][1] if history else {},
+    }
 
 
 def schedule_free(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -28,13 +28,13 @@ from intarsia_models.gan_training.averaging import WeightAverage
 from intarsia_models.gan_training.devices import Devices
 from intarsia_models.gan_training.grids import COLUMNS, arranged
 from intarsia_models.gan_training.loop import (
-    CHECKPOINT_EVERY_S,
     History,
-    OnProgress,
+    RunOptions,
     Tick,
     TrainingLoop,
     adam,
     schedule_free,
+    training_card,
 )
 from intarsia_models.gan_training.pictures import PictureSet, read_pictures
 from intarsia_models.key_patches.losses import (
@@ -52,6 +52,9 @@ from intarsia_models.key_patches.model import KeyPatchModel
 from intarsia_models.key_patches.networks import PartCritic, PartGenerator
 from intarsia_models.key_patches.part_batches import PartBatch, PartBatches
 from intarsia_models.key_patches.training_settings import KeyPatchTraining
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 SETTLING_BATCHES = 20
 
@@ -72,11 +75,9 @@ class TrainedKeyPatches:
     def card(self) -> dict[str, Any]:
         """What a model card says about this training; plain JSON values."""
         return {
-            "training": self.settings.to_card(),
-            "training_seconds": round(self.seconds, 1),
+            **training_card(self.settings, self.history, self.seconds),
             "pictures": self.pictures,
             "pictures_sha256": self.fingerprint,
-            "losses": self.history[-1][1] if self.history else {},
         }
 
 
@@ -86,11 +87,7 @@ def train_key_patches(
     *,
     seed: int = 0,
     device: str | torch.device | Devices = "cpu",
-    on_progress: OnProgress | None = None,
-    tick: Tick | None = None,
-    checkpoint_folder: Path | None = None,
-    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
-    on_notice: Callable[[str], None] | None = None,
+    **run: Unpack[RunOptions],
 ) -> TrainedKeyPatches:
     """Train a model of parts, or take a training up where its last checkpoint left it.
 
@@ -98,15 +95,10 @@ def train_key_patches(
         data: A folder (see `gan_training.pictures.read_pictures`), or pictures of
             ``settings.resolution``.
         settings: See `training_settings.key_patch_training`.
-        seed: See `gan_training.adversarial.train_gan`, also for the remaining arguments and for
-            checkpoints.
+        seed: Of all randomness; the result is the same for the same seed on the same device.
         device: One device, or `Devices.several(n)`.
-        on_progress: Called after every iteration; previews show parts, what they were cut from, the
+        **run: See `gan_training.loop.RunOptions`; previews show parts, what they were cut from, the
             predicted placement and the whole that is made.
-        tick: May wait, or raise to stop.
-        checkpoint_folder: Where checkpoints are written and looked for.
-        checkpoint_every_s: Seconds between two checkpoints.
-        on_notice: Told in a sentence of what a user should know.
 
     Raises:
         UnsuitablePicture: The folder has no or too few pictures, a class without any, or a file
@@ -116,20 +108,16 @@ def train_key_patches(
         OSError: A checkpoint could not be written.
     """
     size = settings.resolution
-    pictures = data if isinstance(data, PictureSet) else read_pictures(data, size, tick=tick)
+    pictures = (
+        data if isinstance(data, PictureSet) else read_pictures(data, size, tick=run.get("tick"))
+    )
     if tuple(pictures.pixels.shape[2:]) != (size, size):
         raise ValueError(
             f"The pictures must be {size} x {size} pixels, got {tuple(pictures.pixels.shape[2:])}."
         )
-    devices = device if isinstance(device, Devices) else Devices(device)
-    loop = KeyPatchLoop(pictures, settings, seed=seed, devices=devices, tick=tick)
-    loop.run(
-        on_progress=on_progress,
-        tick=tick,
-        checkpoint_folder=checkpoint_folder,
-        checkpoint_every_s=checkpoint_every_s,
-        on_notice=on_notice,
-    )
+    devices = Devices.of(device)
+    loop = KeyPatchLoop(pictures, settings, seed=seed, devices=devices, tick=run.get("tick"))
+    loop.run(**run)
     return loop.finished()
 
 

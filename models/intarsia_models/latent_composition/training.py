@@ -18,7 +18,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -30,8 +30,7 @@ from intarsia_models.gan_training.devices import Devices
 from intarsia_models.gan_training.encoder import TrainedNetwork
 from intarsia_models.gan_training.grids import COLUMNS, arranged, grid_classes
 from intarsia_models.gan_training.loop import (
-    CHECKPOINT_EVERY_S,
-    OnProgress,
+    RunOptions,
     Tick,
     TrainingLoop,
     adam,
@@ -47,6 +46,9 @@ from intarsia_models.latent_composition.losses import Compare, Resemblance, late
 from intarsia_models.latent_composition.regressor import MaskedRegressor
 from intarsia_models.latent_composition.training_settings import RegressorTraining
 from intarsia_models.projection.w_plus import HasStyles
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 SHOWN_ROWS = 4
 SHOWN_TRUNCATION = 2.0
@@ -75,11 +77,7 @@ def train_regressor(
     identity: Compare | None = None,
     seed: int = 0,
     device: str | torch.device | Devices = "cpu",
-    on_progress: OnProgress | None = None,
-    tick: Tick | None = None,
-    checkpoint_folder: Path | None = None,
-    checkpoint_every_s: float = CHECKPOINT_EVERY_S,
-    on_notice: Callable[[str], None] | None = None,
+    **run: Unpack[RunOptions],
 ) -> TrainedRegressor:
     """Train a masked regressor for a generator and attach it (`Generator.attach_regressor`).
 
@@ -91,15 +89,10 @@ def train_regressor(
             that the generator does not know are left out.
         identity: A further distance, ``identity(made, wanted) -> (B,)``, for example between the
             faces of two pictures (the paper's for FFHQ).
-        seed: See `gan_training.adversarial.train_gan`, also for the remaining arguments and for
-            checkpoints.
+        seed: Of all randomness; the result is the same for the same seed on the same device.
         device: One device, or `Devices.several(n)`.
-        on_progress: Called after every iteration.
-        tick: May wait, or raise to stop.
-        checkpoint_folder: Where checkpoints are written and looked for.
-        checkpoint_every_s: Seconds between two checkpoints.
-        on_notice: Told in a sentence of what a user should know, for example which file would make
-            the comparison of pictures better.
+        **run: See `gan_training.loop.RunOptions`; a notice may be which file would make the
+            comparison of pictures better.
 
     Raises:
         ModelsError: What ``settings.look`` asks for is not there.
@@ -113,19 +106,13 @@ def train_regressor(
             f"real_share is {settings.real_share:g}, and real pictures were "
             f"{'not ' if pictures is None else ''}given: they need each other."
         )
-    notice = on_notice or (lambda text: None)
-    devices = device if isinstance(device, Devices) else Devices(device)
-    found = _real_pictures(generator, pictures, settings.crop, tick, notice)
+    notice = run.get("on_notice") or (lambda text: None)
+    devices = Devices.of(device)
+    found = _real_pictures(generator, pictures, settings.crop, run.get("tick"), notice)
     loop = RegressorLoop(generator, settings, found, identity, seed=seed, devices=devices)
     if loop.resemblance.note:
         notice(loop.resemblance.note)
-    loop.run(
-        on_progress=on_progress,
-        tick=tick,
-        checkpoint_folder=checkpoint_folder,
-        checkpoint_every_s=checkpoint_every_s,
-        on_notice=on_notice,
-    )
+    loop.run(**run)
     generator.attach_regressor(loop.average.network.eval().requires_grad_(False))
     return TrainedRegressor(
         generator,

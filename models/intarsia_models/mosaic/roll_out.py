@@ -19,6 +19,7 @@ from intarsia_models.mosaic.networks import Level, RefinementUNet, SetOutput, UN
 from intarsia_models.mosaic.pooling import normalized, pooled, warped
 from intarsia_models.mosaic.render_storage import identity_of
 from intarsia_models.mosaic.stored_levels import NUMBERS_AT_ONCE, Source, StoredLevels
+from intarsia_models.mosaic.template_areas import fill_areas, fillable
 from intarsia_models.mosaic.templates import TemplateCanvas, stacked
 from intarsia_models.mosaic.tile_passes import Probe, tile_pass
 from intarsia_models.mosaic.tiles import Area, Tile, tile_plan, up_to
@@ -131,7 +132,15 @@ class RollOut:
     def inputs(self, area: Area) -> Tensor:
         """What the first network's U-Net gets of an area, zeros beyond the canvas: (N, h, w, C)."""
         there = area.within(self.padded)
-        return surrounded(self._joined(there.tile()), there, area)
+        if not isinstance(self.network, MagicNetwork) or not fillable():
+            return surrounded(self._joined(there.tile()), there, area)
+        content = self._content(there.tile())
+        shape = (self.rows, area.height, area.width, 3 if content is None else 6)
+        made = torch.empty(shape) if there == area else torch.zeros(shape)
+        rows, columns = there.inside(area)
+        corner = (there.top + self.corner[0], there.left + self.corner[1])
+        fill_areas(self.canvases, corner, content, made[:, rows, columns])
+        return made
 
     def stored_levels(self, unet: UNet, source: Source, folder: Path | None) -> StoredLevels:
         """For one of the networks, see `stored_levels`."""

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from intarsia_models.kernel_threads import run_parts
 from intarsia_models.mosaic.networks import Level, PictureNorm, Statistics, UNet, picture_norms
 from intarsia_models.mosaic.settings import MosaicSettings
 from intarsia_models.mosaic.tile_passes import Probe
@@ -25,6 +27,8 @@ from intarsia_models.mosaic.tiles import Tile, tile_plan
 
 Run = Callable[[Tile, Probe | None], Any]
 """Sends what is around a tile through a network, to a probe."""
+SHARED_FROM = 1 << 18
+"""With fewer numbers than this, one thread does it all."""
 OnTile = Callable[[float, Tile], None]
 """Gets the work just done, in multiplications, and the tile."""
 
@@ -40,8 +44,7 @@ class Moments:
     def add(self, x: Tensor) -> None:
         """Take (N, C, h, w) in, each row and channel for itself."""
         count = x.shape[-1] * x.shape[-2]
-        variance, mean = torch.var_mean(x.float(), (-2, -1), correction=0)
-        mean, squares = mean.double(), variance.double() * count
+        mean, squares = _mean_and_squares(x)
         total = self._count + count
         away = mean - self._mean
         self._mean = self._mean + away * (count / total)
@@ -57,6 +60,29 @@ class Moments:
         if not self._count:
             raise ValueError("There are no statistics of nothing.")
         return Statistics(self._mean.float(), (self._squares / self._count).float())
+
+
+def _mean_and_squares(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Means and sums of squared deviations from them, float64."""
+    lines = x.permute(0, 2, 3, 1)
+    kernel = _kernel() if x.device.type == "cpu" and x.dtype == torch.float32 else None
+    if kernel is None or not lines.is_contiguous():
+        variance, mean = torch.var_mean(x.float(), (-2, -1), correction=0)
+        return mean.double(), variance.double() * (x.shape[-1] * x.shape[-2])
+    made = [torch.empty(x.shape[:2], dtype=torch.float64) for _ in range(2)]
+    arrays = [t.detach().numpy() for t in (lines, *made)]
+    parts = [tuple(array[n] for array in arrays) for n in range(x.shape[0])]
+    run_parts(kernel, parts, torch.get_num_threads() if x.numel() >= SHARED_FROM else 1)
+    return made[0], made[1]
+
+
+@cache
+def _kernel() -> Callable[..., None] | None:
+    try:
+        from intarsia_models.mosaic.picture_kernels import mean_and_squares
+    except ImportError:
+        return None
+    return mean_and_squares
 
 
 def gather_statistics(

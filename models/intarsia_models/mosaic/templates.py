@@ -66,11 +66,14 @@ class TemplateCanvas:
         )
         if inside and not self.flipped:
             return self.pixels[:, first[0] : first[0] + height, first[1] : first[1] + width]
-        rows = self._places(torch.arange(height) + first[0], sides[0])
-        columns = self._places(torch.arange(width) + first[1], sides[1])
-        if self.flipped:
-            columns = sides[1] - 1 - columns
+        rows, columns = self.places(top, left, height, width)
         return self.pixels[:, rows[:, None], columns]
+
+    def places(self, top: int, left: int, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Rows (height,) and columns (width,) of the picture that are an area of the canvas."""
+        rows = self._places(torch.arange(height) + top + self.top, self.pixels.shape[1])
+        columns = self._places(torch.arange(width) + left + self.left, self.pixels.shape[2])
+        return rows, self.pixels.shape[2] - 1 - columns if self.flipped else columns
 
     def to_card(self) -> dict[str, Any]:
         """Plain JSON values: which picture, from where."""

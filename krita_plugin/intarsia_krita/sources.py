@@ -164,7 +164,15 @@ def _empty(node: Any) -> Exception:
 
 def _selection_bounds(document: Any, size: tuple[int, int]) -> Rectangle | None:
     selection = document.selection()
-    return crop(rectangle(selection), size) if selection is not None else None
+    if selection is None or not (selection.width() and selection.height()):
+        return None
+    found = crop(rectangle(selection), size)
+    if found is None:
+        raise refuse(
+            tr("The selection lies wholly outside of the picture."),
+            tr("Select something in it, or nothing."),
+        )
+    return found
 
 
 def _overlap(one: Rectangle | None, other: Rectangle | None) -> Rectangle | None:

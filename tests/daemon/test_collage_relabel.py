@@ -263,7 +263,7 @@ def _empty(picture: Picture) -> Area:
 @pytest.mark.parametrize(
     ("settings", "message", "remedy"),
     [
-        ({}, "No class was chosen", "blue=lemon"),
+        ({}, "No class was chosen", "colour label"),
         ({"class_name": "lemom"}, "has no class 'lemom'", "nearest are: lemon"),
         ({"class_name": "zzz"}, "has no class 'zzz'", "lemon, lime, apple, plum"),
         ({"class_name": "4"}, "has no class '4'", "It has"),

@@ -66,6 +66,15 @@ def test_the_selection_is_the_area_and_is_cropped() -> None:
     assert bytes(area.data) == bytes([200]) * 8
 
 
+def test_a_selection_wholly_outside_of_the_picture_is_refused_not_forgotten() -> None:
+    made = two_layers()
+    selection = krita.Selection()
+    selection.select(-40, -40, 10, 10, 255)
+    made.setSelection(selection)
+    with pytest.raises(InvalidRequest, match="outside of the picture"):
+        look(made, BLEND)
+
+
 def test_with_a_selection_its_mask_among_the_layers_is_no_layer() -> None:
     made = krita.Document(8, 6)
     mask = made.layer("Selection Mask", kind="selectionmask")

@@ -154,7 +154,7 @@ def _wanted(
         raise InvalidRequest(
             "No class was chosen for the area.",
             value="",
-            remedy='Choose what it becomes, or bind named areas to classes ("blue=lemon").',
+            remedy="Choose what it becomes, or a class for each colour label.",
         )
     return found
 

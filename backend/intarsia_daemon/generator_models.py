@@ -14,7 +14,8 @@ from intarsia_client.errors import InvalidRequest
 from intarsia_daemon.context import Context
 from intarsia_daemon.latent_store import LatentStore
 from intarsia_models.generators.families import known_families
-from intarsia_models.generators.generator import GROUPS, Generator
+from intarsia_models.generators.generator import Generator
+from intarsia_models.generators.levels import GROUPS
 from intarsia_models.generators.loading import fingerprint, load_generator
 
 SHOWN_NAMES = 12

@@ -27,7 +27,7 @@ from intarsia_daemon.generator_models import (
 from intarsia_daemon.latent_store import GENERATED, Latent, LatentStore, pixels_hash
 from intarsia_daemon.pixels import Picture, layer_from_tensors
 from intarsia_daemon.real_pictures import Crop
-from intarsia_models.generators.generator import Trace
+from intarsia_models.generators.levels import Trace
 from intarsia_models.projection import Step, guess_class, project
 from intarsia_models.projection.request import SpaceOption, StartOption, space_of
 

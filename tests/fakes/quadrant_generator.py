@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, interpolate
 
 from intarsia_models.generators.class_maps import ClassMaps
-from intarsia_models.generators.generator import EditPoint, Generator, State
+from intarsia_models.generators.generator import Generator
+from intarsia_models.generators.levels import EditPoint, State
 from intarsia_models.latent_composition.regressor import Reading
 from intarsia_models.latent_composition.settings import RegressorSettings
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate
 
 from intarsia_models.generators.class_maps import ClassMaps
-from intarsia_models.generators.generator import EditPoint, Generator, NormLayer, State
+from intarsia_models.generators.generator import Generator
+from intarsia_models.generators.levels import EditPoint, NormLayer, State
 from intarsia_models.generators.spatial_norm import plain_norm, spatial_norm
 
 CHANNELS, CLASSES, LEVELS = 6, 5, 4

@@ -24,7 +24,8 @@ from intarsia_models.foreign_files import ForeignFile
 from intarsia_models.foreign_files.tensor_group import readable
 from intarsia_models.generators.class_maps import ClassMaps
 from intarsia_models.generators.families import Converted, Family
-from intarsia_models.generators.generator import EditPoint, Generator, State
+from intarsia_models.generators.generator import Generator
+from intarsia_models.generators.levels import EditPoint, State
 
 LICENCE = (
     "Networks converted from NVIDIA's Progressive GAN are under CC BY-NC 4.0 (not commercial); "

@@ -14,8 +14,8 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from dataclasses import replace
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -27,65 +27,11 @@ from intarsia_models.generators.arguments import (
     check_regressor,
 )
 from intarsia_models.generators.class_maps import ClassMaps
+from intarsia_models.generators.levels import EditPoint, NormLayer, State, Trace, grouped
 from intarsia_models.generators.transplants import Transplant, blend
 from intarsia_models.latent_composition.regressor import MaskedRegressor
 
-State = tuple[Tensor, ...]
-"""Features of one level, each (B, C, h, w). StyleGAN2: features and the running RGB picture."""
-
-GROUPS = ("layout", "shapes", "texture")
-"""Coarse, middle and fine layers in the artist's words."""
 CAPABILITIES = ("classes", "spatial_classes", "w_plus", "noise", "truncation", "regressor")
-
-
-@dataclass(frozen=True)
-class EditPoint:
-    """A level's features: where transplants can act."""
-
-    name: str
-    size: int
-    """Rows and columns."""
-    channels: int
-
-
-@dataclass(frozen=True)
-class NormLayer:
-    """A conditional norm (or styled convolution): where classes can be mixed by position."""
-
-    name: str
-    size: int
-    channels: int
-    level: int
-    """The level during whose computation it runs."""
-
-
-class Codes(Protocol):
-    """A latent, prepared by its family: what all levels read."""
-
-    @property
-    def batch(self) -> int:
-        """Number of pictures."""
-        ...
-
-    @property
-    def y(self) -> Tensor | None:
-        """The label they were made with, (B,) or (B, K); None without classes."""
-        ...
-
-    def expand(self, count: int) -> Codes:
-        """The same for ``count`` copies of a batch of 1."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class Trace:
-    """An unedited picture with the features of all its levels, for edits that reuse them."""
-
-    codes: Any
-    states: tuple[State, ...]
-    """By level."""
-    base: Tensor | None
-    """The picture's own label as given, or None for a family without classes."""
 
 
 class Discriminator(nn.Module, ABC):
@@ -382,11 +328,11 @@ class Generator(nn.Module, ABC):
 
     def layer_groups(self) -> dict[str, tuple[str, ...]]:
         """Names of the conditional norms by `GROUPS`, by the size they work at."""
-        return _grouped(self.norm_layers)
+        return grouped(self.norm_layers)
 
     def point_groups(self) -> dict[str, tuple[str, ...]]:
         """Names of the edit points by `GROUPS`."""
-        return _grouped(self.layers)
+        return grouped(self.layers)
 
     def label_of(self, y: int) -> str:
         """The class's name for people; its number where it has none."""
@@ -503,14 +449,3 @@ def _scaled(transplant: Transplant, amounts: Tensor) -> Transplant:
         return replace(transplant, weight=transplant.weight.to(steps.device) * steps)
     grown = {name: weight.to(steps.device) * steps for name, weight in transplant.weight.items()}
     return replace(transplant, weight=grown)
-
-
-def _grouped(layers: Sequence[EditPoint] | Sequence[NormLayer]) -> dict[str, tuple[str, ...]]:
-    """Thirds of the sizes there are, small to large; what does not divide goes to the fine end."""
-    sizes = sorted({layer.size for layer in layers})
-    third = max(1, len(sizes) // 3)
-    group_of = {size: GROUPS[min(2, index // third)] for index, size in enumerate(sizes)}
-    return {
-        group: tuple(layer.name for layer in layers if group_of[layer.size] == group)
-        for group in GROUPS
-    }

@@ -19,7 +19,7 @@ from torch.nn.functional import grid_sample
 from intarsia_models.generators.class_maps import resized
 
 if TYPE_CHECKING:
-    from intarsia_models.generators.generator import EditPoint, State, Trace
+    from intarsia_models.generators.levels import EditPoint, State, Trace
 
 
 @dataclass(frozen=True, eq=False)

@@ -90,11 +90,11 @@ def discover_parts(
         threshold: Groups are joined while one minus the correlation of their maps is below it.
         compactness: Of the superpixels.
         replacements: Per superpixel.
-        seed: Of the replacements.
-        donors: (N, 3, R, R): replacements come from these instead.
-        y: The picture's class; None: as read.
-        regressor: An adapted one; None: the generator's own.
-        tick: Called between batches; may raise to cancel.
+        seed: As `influence.influence_map`.
+        donors: As there.
+        y: As there.
+        regressor: As there.
+        tick: As there.
 
     Raises:
         ModelsError: There is no regressor.

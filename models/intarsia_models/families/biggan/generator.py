@@ -25,7 +25,8 @@ from intarsia_models.families.biggan.settings import (
     StatisticsWeighting,
 )
 from intarsia_models.generators.class_maps import ClassMaps
-from intarsia_models.generators.generator import EditPoint, Generator, NormLayer, State
+from intarsia_models.generators.generator import Generator
+from intarsia_models.generators.levels import EditPoint, NormLayer, State
 
 Z_BOUND = 2.0
 """With statistics by truncation, z comes from a normal distribution cut off here."""

@@ -28,7 +28,8 @@ from intarsia_models.families.sngan.layers import (
 from intarsia_models.families.sngan.resampled_convolution import upsampled_convolution
 from intarsia_models.families.sngan.settings import GeneratorSettings
 from intarsia_models.generators.class_maps import ClassMaps
-from intarsia_models.generators.generator import EditPoint, Generator, NormLayer, State
+from intarsia_models.generators.generator import Generator
+from intarsia_models.generators.levels import EditPoint, NormLayer, State
 
 NAME = "sngan-projection"
 

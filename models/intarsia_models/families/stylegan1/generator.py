@@ -23,7 +23,8 @@ from intarsia_models.families.stylegan2.style_codes import (
     truncated,
 )
 from intarsia_models.generators.class_maps import ClassMaps
-from intarsia_models.generators.generator import EditPoint, Generator, State
+from intarsia_models.generators.generator import Generator
+from intarsia_models.generators.levels import EditPoint, State
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ from intarsia_models.families.stylegan2.style_codes import (
     truncated,
 )
 from intarsia_models.generators.class_maps import ClassMaps
-from intarsia_models.generators.generator import EditPoint, Generator, NormLayer, State
+from intarsia_models.generators.generator import Generator
+from intarsia_models.generators.levels import EditPoint, NormLayer, State
 
 MEAN_SAMPLES = 1024
 """Latents over which the mean style of a class is taken."""

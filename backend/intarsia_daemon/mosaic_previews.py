@@ -40,6 +40,7 @@ class MosaicPreviews:
         self._arrays: Mapping[str, np.ndarray] = {}
         self._base: np.ndarray | None = None
         self._told = -np.inf
+        self._last: Layer | None = None
 
     def sketch(
         self,
@@ -91,12 +92,16 @@ class MosaicPreviews:
         self._arrays = arrays
 
     def due(self) -> Layer | None:
-        """What there is to see, if some time has passed since the last one; else None."""
+        """What there is to see, if some time has passed and it has changed; else None."""
         now = time.monotonic()
         if now - self._told < EVERY_S:
             return None
         self._told = now
-        return self.layer()
+        shown, last = self.layer(), self._last
+        if shown is None or (last is not None and np.array_equal(shown.array, last.array)):
+            return None
+        self._last = shown
+        return shown
 
     def layer(self) -> Layer | None:
         """RGBA float32: what is composed so far over the sketch; None where there is neither."""

@@ -48,6 +48,20 @@ def test_tiles_are_seen_as_they_come_and_the_rest_stays_open() -> None:
     assert not shown.array[20:].any() and not shown.array[:, 30:].any()
 
 
+def test_only_news_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mosaic_previews, "EVERY_S", 0.0)
+    previews, collage = MosaicPreviews(_place()), _padded(40, 60)
+    previews.watch({"collage": collage})
+    assert previews.due() is None
+    collage[:, :20] = 0.5
+    assert previews.due() is not None and previews.due() is None
+    collage[:, 20:] = 0.5
+    assert previews.due() is not None
+    monkeypatch.setattr(mosaic_previews, "EVERY_S", 60.0)
+    collage[:] = -0.5
+    assert previews.due() is None
+
+
 def test_what_is_refined_replaces_the_collage() -> None:
     previews, collage, picture = MosaicPreviews(_place()), _padded(40, 60), _padded(40, 60)
     previews.watch({"collage": collage, "picture": picture})
@@ -108,8 +122,8 @@ def test_a_long_mosaic_sends_a_sketch_and_what_is_composed(
 
     context = direct_context(tmp_path, send=look)
     templates = [painting(20, 20, seed=n) for n in range(3)]
-    inputs = {"picture": painting(48, 64), "templates": templates}
+    inputs = {"picture": painting(200, 240), "templates": templates}
     (layer,) = run_directly(context, "mosaic", inputs, count=3).layers
     assert len(seen) > 1 and "sketch" in context.seconds
-    assert all(one.shape == (48, 64, 4) and one.any() for one in seen)
+    assert all(one.shape == (200, 240, 4) and one.any() for one in seen)
     np.testing.assert_allclose(seen[-1], layer.array, atol=1)

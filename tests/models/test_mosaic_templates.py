@@ -47,6 +47,22 @@ def test_areas_of_a_canvas_fit_together() -> None:
     assert {canvas.to_card()["name"] for canvas in canvases} == {"1", "2"}
 
 
+def test_small_pictures_do_not_all_repeat_in_step() -> None:
+    pictures = [_picture(40, 40, n) for n in range(6)]
+    source = PictureSource(pictures)
+    canvases = source.canvases(6, 0, size=(200, 70))
+    heights, widths = ([canvas.pixels.shape[axis] for canvas in canvases] for axis in (1, 2))
+    assert set(widths) == {40}, "twice 40 pixels are wider than the mosaic"
+    assert len(set(heights)) > 2 and 29 <= min(heights) <= max(heights) <= 40
+    for canvas in canvases:
+        (top, left), (height, width) = canvas.part, canvas.pixels.shape[1:]
+        own = pictures[canvas.index][:, top : top + height, left : left + width]
+        assert torch.equal(canvas.pixels, own), "copied as it is"
+    plain = [canvas.to_card() for canvas in source.canvases(6, 0)]
+    assert [canvas.to_card() for canvas in source.canvases(6, 0, size=(80, 70))] == plain
+    assert canvases[0].to_card() != plain[0] and canvases[0].to_card()["top"] == plain[0]["top"]
+
+
 def test_every_picture_is_on_a_canvas_before_one_comes_twice() -> None:
     source = PictureSource([_picture(8, 8, n) for n in range(5)])
     for seed in range(4):

@@ -31,6 +31,8 @@ from intarsia_models.mosaic.training_settings import TILINGS, Tiling
 SCALE_STEPS = 4
 """Scales between one and its double are rounded to so many, so that pictures are resized once."""
 LEAST_SIDE = 4
+LEAST_PART = 0.72
+"""Of a picture's side, where only a part of it is repeated."""
 OPAQUE = 128
 """Alpha from which a pixel belongs to a template."""
 Scales = tuple[float, ...]
@@ -51,6 +53,8 @@ class TemplateCanvas:
     """Of the picture in its source."""
     name: str
     scale: float
+    part: tuple[int, int] = (0, 0)
+    """(top, left) of what is repeated, in the picture."""
 
     def area(self, top: int, left: int, height: int, width: int) -> Tensor:
         """(3, height, width) float32 in [-1, 1]; any place, also left of or above the corner."""
@@ -85,6 +89,8 @@ class TemplateCanvas:
             "flipped": self.flipped,
             "tiling": self.tiling,
             "scale": self.scale,
+            "part": list(self.part),
+            "sides": list(self.pixels.shape[1:]),
         }
 
     def _places(self, at: Tensor, size: int) -> Tensor:
@@ -272,7 +278,13 @@ class PictureSource:
         return torch.stack(made)
 
     def canvases(
-        self, count: int, seed: int, *, scales: Scales = (1.0, 1.0), flips: bool = False
+        self,
+        count: int,
+        seed: int,
+        *,
+        scales: Scales = (1.0, 1.0),
+        flips: bool = False,
+        size: tuple[int, int] | None = None,
     ) -> list[TemplateCanvas]:
         """Canvases to compose a mosaic of; every picture comes once before one comes twice.
 
@@ -281,6 +293,9 @@ class PictureSource:
             seed: Of the choice, the offsets and the scales.
             scales: See `crops`.
             flips: Whether some are mirrored.
+            size: (height, width) of the mosaic: of a picture that would repeat within it, a part of
+                random size is taken. Pictures of one size would else all repeat in step, and the
+                mosaic with them. None: pictures are taken whole.
         """
         source = torch.Generator().manual_seed(seed)
         order: list[int] = []
@@ -294,8 +309,11 @@ class PictureSource:
                 int(torch.randint(spread * side, (), generator=source)) for side in pixels.shape[1:]
             )
             flipped = bool(torch.rand((), generator=source) < 0.5) and flips
+            part, pixels = _part(pixels, size, spread, source)
             name = self.names[index]
-            made.append(TemplateCanvas(pixels, top, left, flipped, self.tiling, index, name, scale))
+            made.append(
+                TemplateCanvas(pixels, top, left, flipped, self.tiling, index, name, scale, part)
+            )
         return made
 
     def _at_scale(
@@ -351,6 +369,31 @@ def opaque(picture: NDArray[np.uint8], name: str = "") -> Tensor:
             assert isinstance(nearest, np.ndarray)
             colours = colours[tuple(nearest)]
     return torch.from_numpy(np.ascontiguousarray(colours)).permute(2, 0, 1).contiguous()
+
+
+def _part(
+    pixels: Tensor, size: tuple[int, int] | None, spread: int, source: torch.Generator
+) -> tuple[tuple[int, int], Tensor]:
+    """(top, left) and the pixels of what is repeated, see `PictureSource.canvases`.
+
+    Args:
+        pixels: (3, h, w).
+        size: Of the mosaic.
+        spread: After how many sides a canvas repeats.
+        source: Random numbers; two for each side that repeats.
+    """
+    corner = [0, 0]
+    if size is None:
+        return (0, 0), pixels
+    for axis, whole in enumerate(size):
+        side = pixels.shape[axis + 1]
+        least = max(LEAST_SIDE, round(side * LEAST_PART))
+        if spread * side >= whole or least >= side:
+            continue
+        length = int(torch.randint(least, side + 1, (), generator=source))
+        corner[axis] = int(torch.randint(side - length + 1, (), generator=source))
+        pixels = pixels.narrow(axis + 1, corner[axis], length)
+    return (corner[0], corner[1]), pixels
 
 
 def _corner(side: int, size: int, source: torch.Generator) -> int:

@@ -22,8 +22,8 @@ def no_tick() -> None:
     """For callers that are never paused."""
 
 
-def random_critic(activation: str = "leaky_relu", **changes: Any) -> Discriminator:
-    settings = task_settings("harmonization", channels=6, activation=activation, **changes)
+def random_critic(activation: str = "leaky_relu", channels: int = 6) -> Discriminator:
+    settings = task_settings("harmonization", channels=channels, activation=activation)
     torch.manual_seed(1)
     return Discriminator(settings).to(DOUBLE)
 
@@ -104,11 +104,12 @@ def test_the_gradient_of_the_generator_equals_the_public_code() -> None:
 
 @pytest.mark.parametrize("penalty_weight", [0.0, 0.1, 10.0])
 @pytest.mark.parametrize("batch_bytes", [0, 1 << 30], ids=["one_by_one", "batched"])
+@pytest.mark.parametrize("channels", [6, 32], ids=["direct", "winograd"])
 def test_closed_form_equals_automatic_differentiation(
-    penalty_weight: float, batch_bytes: int, monkeypatch: pytest.MonkeyPatch
+    penalty_weight: float, batch_bytes: int, channels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(critic, "LARGEST_BATCH_BYTES", batch_bytes)
-    discriminator, (real, fake) = random_critic(), random_pictures()
+    discriminator, (real, fake) = random_critic(channels=channels), random_pictures()
     found = []
     for step in (reference_step, critic):
         losses = step.critic_gradients(
@@ -126,12 +127,46 @@ def test_closed_form_equals_automatic_differentiation(
             torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-12)
 
 
-def test_closed_form_of_the_score_gradient_equals_automatic_differentiation() -> None:
-    discriminator, (_, fake) = random_critic(), random_pictures()
+@pytest.mark.parametrize("channels", [6, 32], ids=["direct", "winograd"])
+def test_closed_form_of_the_score_gradient_equals_automatic_differentiation(channels: int) -> None:
+    discriminator, (_, fake) = random_critic(channels=channels), random_pictures()
     plain = reference_step.score_gradient(discriminator, fake, tick=no_tick)
     closed = critic.score_gradient(discriminator, fake, tick=no_tick)
     for one, other in zip(plain, closed, strict=True):
         torch.testing.assert_close(other, one, rtol=1e-9, atol=1e-14)
+
+
+@pytest.mark.parametrize("task", ["generation", "harmonization", "animation"])
+def test_a_step_with_fast_convolutions_equals_the_plain_one(task: Any) -> None:
+    sizes = [(22, 25), (30, 34)]
+    settings = task_settings(task, channels=32, stages=2, train_depth=2)
+    found = []
+    for plain in (True, False):
+        torch.manual_seed(3)
+        generator, discriminator = (net.to(DOUBLE) for net in build_networks(settings, 2))
+        generator.noise_amplitudes = [1.0, 0.3]
+        noises = [torch.randn(1, *shape, dtype=DOUBLE) for shape in generator.noise_shapes(sizes)]
+        training = StageTraining(
+            generator,
+            discriminator,
+            torch.rand(1, 3, *sizes[-1], dtype=DOUBLE) * 2 - 1,
+            noises,
+            sizes,
+            iterations=10,
+            train_depth=2,
+            tick=no_tick,
+            plain=plain,
+        )
+        draws = [torch.randn_like(noise) for noise in noises]
+        epsilons = torch.rand(settings.critic_steps, dtype=DOUBLE)
+        losses = training.iterate(0, draws, epsilons).read()
+        groups = training.generator_optimizer.param_groups
+        found.append((losses, [p.grad for group in groups for p in group["params"]]))
+    (plain_losses, expected), (losses, gradients) = found
+    assert losses == pytest.approx(plain_losses, rel=1e-9, abs=1e-12)
+    assert max(float(gradient.abs().max()) for gradient in gradients) > 1e-6
+    for one, other in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-7, atol=1e-11)
 
 
 def test_a_gradient_of_zero_gives_no_numbers_that_are_none() -> None:

@@ -1,8 +1,5 @@
 """What Winograd's kernels do with a tile: parts of the machine code that `kernels` has compiled.
 
-A kernel's stored code does not notice that a module which it is made of has changed, only that
-`kernels` has. After a change here, in `vectors` or in `transforms` raise `kernels.EDITION`.
-
 Addresses are those of bytes; every other length counts numbers of the type of ``unit``.
 """
 

@@ -129,6 +129,20 @@ def test_the_enlarged_convolution_is_that_of_the_enlarged_picture(kernel: int) -
     assert_close(enlarged_convolution(x, weight, bias), wanted, atol=1e-12, rtol=0)
 
 
+@pytest.mark.parametrize("channels", [(32, 8), (32, 1)])
+@pytest.mark.parametrize("padded", [False, True])
+def test_without_gradients_it_is_the_same(channels: tuple[int, int], padded: bool) -> None:
+    """By other ways: Winograd's, or products summed."""
+    before, after = channels
+    x = _random(3, before, 20, 19).float().contiguous(memory_format=torch.channels_last)
+    weight, bias = _random(after, before, 5, 5, seed=1).float(), _random(after, seed=2).float()
+    wanted = enlarged_convolution(x, weight, bias, padded=padded)
+    with torch.no_grad():
+        made = enlarged_convolution(x, weight, bias, padded=padded)
+    assert_close(made, wanted, atol=1e-3, rtol=1e-4)
+    assert not torch.equal(made, wanted) or (after == 1 and not padded)
+
+
 def test_given_statistics_make_a_part_equal_to_the_whole() -> None:
     norm = PictureNorm(3)
     nn.init.uniform_(norm.weight)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from intarsia_models.convolutions import few_results, winograd
 from intarsia_models.mosaic import set_layers
 from intarsia_models.mosaic.set_attention import SetAttention
 from intarsia_models.mosaic.settings import THETA_CHANNELS, MosaicSettings
@@ -240,7 +241,18 @@ def enlarged_convolution(
     small = small.flatten(0, 2)  # (4 D, C, m, m)
     four = None if bias is None else bias.repeat_interleave(4)
     around = 0 if padded else small.shape[-1] // 2
-    return F.pixel_shuffle(F.conv2d(x, small, four, padding=around), 2)
+    return F.pixel_shuffle(_convolved(x, small, four, around), 2)
+
+
+def _convolved(x: Tensor, weight: Tensor, bias: Tensor | None, around: int) -> Tensor:
+    """With so many zeros around the picture."""
+    plain = torch.is_grad_enabled() or x.device.type != "cpu" or torch.is_autocast_enabled("cpu")
+    if not plain and around < 2 and winograd.worthwhile(x, weight):
+        return winograd.convolved(x, winograd.filter_factors(weight), border=around, bias=bias)
+    if not plain and not around and bias is not None and few_results.worthwhile(x, weight):
+        # one picture after the other: what lies between stays in the cache
+        return torch.cat([few_results.convolved(one, weight, bias) for one in x.split(1)])
+    return F.conv2d(x, weight, bias, padding=around)
 
 
 def _folds(kernel: int) -> Tensor:

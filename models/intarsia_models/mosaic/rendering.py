@@ -92,7 +92,8 @@ def render(
         tile: Side of the tiles; None: as large as ``memory_mb`` allows.
         norm: "exact": statistics of the whole picture, one pass over it for every norm. "fast":
             those of one pass over a smaller picture, the content resized to what fits into memory
-            at once and as much of the templates; tiles fit together just as well.
+            at once and as much of the templates; tiles fit together just as well. Where activations
+            are stored (``scratch_mb``) "exact" takes no longer, and is taken.
         refine: Whether the result is refined, where the model can.
         adjustment: Of the weights; None: none.
         seed: Of the noise, for models that take some.
@@ -124,6 +125,8 @@ def render(
         model, content, canvases, size, seed=seed, adjustment=adjustment, precision=precision
     )
     stores = _stores_levels(out, folder, scratch_mb)
+    if stores:
+        norm = "exact"
     largest = out.largest_tile(memory_mb)
     side = tile or (out.level_tile() if stores else largest)
     facts = {

@@ -142,7 +142,7 @@ def find_layers(image: Any, drawables: Sequence[Any], operation: Operation) -> t
 
 
 def describe(sources: Sources, operation: Operation) -> str:
-    """One line that says what will be read: ``"Reads: element “Lemur” 210 × 230, …"``."""
+    """One line that says what will be read: ``"Reads: object “Lemur” 210 × 230, …"``."""
     order = {"element": 0, "picture": 1, "reference": 2, "templates": 3, "area": 4}
     words = []
     for item in sorted(operation.inputs, key=lambda item: order.get(item.role, 9)):
@@ -409,5 +409,5 @@ def _words(source: Source, item: Input) -> str:
         return tr("the image as it shows %s") % size
     if inputs.takes_layers(item):
         return f"{tr(item.label)} “{source.name}” {size}"
-    word = tr("element “%s” %s") if item.role == "element" else tr("layer “%s” %s")
+    word = tr("object “%s” %s") if item.role == "element" else tr("layer “%s” %s")
     return word % (source.name, size)

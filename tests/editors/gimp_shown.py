@@ -47,6 +47,12 @@ def main() -> None:
     gimp, saved = prepared(folder)
     environment = session.engine_environment(gimp.engine_home)
     with running_engine(environment), gimp.screen(saved) as screen:
+        screen.tool("windowfocus", "--sync", screen.main, "mousemove", "434", "13", "click", "1")
+        time.sleep(1.0)
+        screen.tool("key", "Up", "key", "Right", "key", "Right")
+        time.sleep(1.0)
+        screen.shot("menu")
+        screen.tool("key", "Escape", "key", "Escape", "key", "Escape", "key", "Escape")
         dialog = screen.open("python-fu-intarsia-mosaic", "Mosaic")
         time.sleep(2.0)
         screen.shot("mosaic-dialog")
@@ -61,11 +67,6 @@ def main() -> None:
         session.wait_for(lambda: screen.probe()["parasites"], LIMIT_S, "the layers")
         time.sleep(3.0)
         screen.shot("mosaic-layers")
-        screen.tool("windowfocus", "--sync", screen.main, "mousemove", "434", "13", "click", "1")
-        time.sleep(1.0)
-        screen.tool("key", "Up", "key", "Up", "key", "Right", "key", "Down", "key", "Right")
-        time.sleep(1.0)
-        screen.shot("menu")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ SCENES = [
     "says_when_the_engine_is_gone",
     "follows_a_job_that_was_lost",
 ]
+LIMIT_S = 2000
 BLENDED, HARMONIZED = "Blended Lemur", "Harmonized Lemur"
 
 
@@ -45,22 +46,6 @@ def krita(tmp_path_factory: pytest.TempPathFactory) -> Krita:
     made = Krita(tmp_path_factory.mktemp("krita"))
     made.prepare({"small": small_case()}, depth="U16")
     return made
-
-
-@pytest.fixture(scope="module")
-def findings(krita: Krita) -> dict[str, Any]:
-    return krita.play(SCENES, limit_s=2000)
-
-
-@pytest.fixture
-def seen(findings: dict[str, Any]) -> Callable[[str], Any]:
-    """What a scene saw, by its name."""
-
-    def look(name: str) -> Any:
-        assert "traceback" not in findings[name], findings[name]["traceback"]
-        return findings[name]
-
-    return look
 
 
 def _alone(krita: Krita, file: str) -> np.ndarray:

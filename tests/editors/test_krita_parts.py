@@ -6,7 +6,7 @@ and learnt nothing; what must come out is what an engine with the same home make
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ import pytest
 from small_key_patches import install_small_key_patches
 from small_mosaics import install_small_mosaic
 from tests.editors.krita_session import NEEDED, Krita, small_case
-from tests.support import running_engine
 
 from intarsia_client.client import Client
 from intarsia_client.schema import Pixels
@@ -33,32 +32,6 @@ def krita(tmp_path_factory: pytest.TempPathFactory) -> Krita:
     patches = install_small_key_patches(made.engine_home)
     made.prepare({"small": small_case()}, mosaic=mosaic, patches=patches)
     return made
-
-
-@pytest.fixture(scope="module")
-def findings(krita: Krita) -> dict[str, Any]:
-    return krita.play(SCENES, limit_s=900)
-
-
-@pytest.fixture
-def seen(findings: dict[str, Any]) -> Callable[[str], Any]:
-    """What a scene saw, by its name."""
-
-    def look(name: str) -> Any:
-        assert "traceback" not in findings[name], findings[name]["traceback"]
-        return findings[name]
-
-    return look
-
-
-@pytest.fixture(scope="module")
-def engine(krita: Krita, findings: dict[str, Any]) -> Iterator[Client]:
-    """An engine with the home of the one that Krita started, and with no editor."""
-    with (
-        running_engine(krita.for_engine()),
-        Client.connect(start=False, home_folder=krita.engine_home) as client,
-    ):
-        yield client
 
 
 def _file(krita: Krita, name: str, place: Place) -> np.ndarray:

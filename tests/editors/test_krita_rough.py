@@ -6,14 +6,12 @@ what an engine with the same home makes of the same pieces, drawn here, with no 
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pytest
 from tests.editors.krita_session import NEEDED, Krita, small_case
-from tests.support import running_engine
 
 from intarsia_client.client import Client
 from intarsia_client.schema import Pixels, Result
@@ -41,34 +39,6 @@ def krita(tmp_path_factory: pytest.TempPathFactory) -> Krita:
     made = Krita(tmp_path_factory.mktemp("krita"))
     made.prepare({"small": small_case()}, regressor=True, pieces=PIECES, moved=MOVED)
     return made
-
-
-@pytest.fixture(scope="module")
-def findings(krita: Krita) -> dict[str, Any]:
-    return krita.play(SCENES, limit_s=900)
-
-
-@pytest.fixture
-def seen(findings: dict[str, Any]) -> Callable[[str], Any]:
-    """What a scene saw, by its name."""
-
-    def look(name: str) -> Any:
-        assert "traceback" not in findings[name], findings[name]["traceback"]
-        return findings[name]
-
-    return look
-
-
-@pytest.fixture(scope="module")
-def engine(krita: Krita, findings: dict[str, Any]) -> Iterator[Client]:
-    """An engine with the home of the one that Krita started, and with no editor."""
-    home = krita.engine_home
-    environment = {**os.environ, "INTARSIA_HOME": str(home), "OMP_NUM_THREADS": "1"}
-    with (
-        running_engine(environment),
-        Client.connect(start=False, home_folder=home) as client,
-    ):
-        yield client
 
 
 def _piece(about: dict[str, Any], step: Sequence[int] = (0, 0)) -> Pixels:

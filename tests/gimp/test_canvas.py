@@ -196,7 +196,7 @@ def test_the_line_says_what_will_be_read() -> None:
     image, lemur = _scene()
     sources = canvas.find_sources(image, [lemur], made.FIT)
     assert canvas.describe(sources, made.FIT) == (
-        "Reads: element “Lemur” 2 × 2, picture below 6 × 4, no selection"
+        "Reads: object “Lemur” 2 × 2, picture below 6 × 4, no selection"
     )
     made.select(image, 2, 1, 3, 2)
     sources = canvas.find_sources(image, [lemur], made.FIT)

@@ -174,9 +174,9 @@ class Screen:
     main: str = ""
 
     def arrange(self, title: str) -> None:
-        """Wait for the image's window and make it as large as the screen."""
+        """Wait for the image's window, not for *Welcome to GIMP 3*; fill the screen with it."""
         self.main = wait_for(
-            lambda: self.window(f"{title}.*GIMP") or self.window("GIMP"), 120, "GIMP"
+            lambda: self.window(f"{title}.*GIMP") or self.window("GIMP$"), 120, "GIMP"
         )
         self.tool("windowsize", "--sync", self.main, "1400", "900")
         time.sleep(2.0)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from types import ModuleType
 from typing import Any
@@ -34,17 +34,21 @@ _kept = threading.local()
 def worthwhile(x: Tensor, weight: Tensor) -> bool:
     """Whether a convolution of (B, C, H, W) by (K, C, 3, 3) weights can be computed here and gains
     by it."""
-    if x.device.type != "cpu" or x.dtype != weight.dtype or tuple(weight.shape[2:]) != (3, 3):
+    on_cpu = x.device.type == "cpu" and weight.device.type == "cpu"
+    return on_cpu and x.dtype == weight.dtype and _gains(x.shape, x.dtype, weight.shape)
+
+
+@lru_cache(maxsize=512)
+def _gains(shape: torch.Size, dtype: torch.dtype, filters: torch.Size) -> bool:
+    if dtype not in (torch.float32, torch.float64) or tuple(filters[2:]) != (3, 3):
         return False
-    if x.dtype not in (torch.float32, torch.float64):
-        return False
-    if _tiles(x.shape[0], x.shape[2] - 2, x.shape[3] - 2) < LEAST_TILES:
+    if _tiles(shape[0], shape[2] - 2, shape[3] - 2) < LEAST_TILES:
         return False
     kernels = _kernels()
     if kernels is None:
         return False
-    whole = kernels.granularity(weight.dtype.itemsize)
-    return all(count % whole == 0 for count in weight.shape[:2])
+    whole = kernels.granularity(dtype.itemsize)
+    return all(count % whole == 0 for count in filters[:2])
 
 
 def filter_factors(weight: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """Scenes for GIMP with results of several layers; a part of ``gimp_scenes.py``, which runs it."""
 
 import os
+import sys
 
 from gi.repository import Gegl, Gimp
 from gimp_scenes import (
@@ -86,6 +87,33 @@ def scene_animate():
     answer["names"] = names_of(image)
     answer["hashes"] = [facts(one)["sha256"] for one in image.get_layers()]
     return answer
+
+
+def scene_film():
+    """An animation of two pictures that is kept: an image of its own, 16 bits as its source."""
+    folder = os.path.join(os.environ["GIMP3_DIRECTORY"], "plug-ins")
+    sys.path[:0] = [os.path.join(folder, "intarsia_gimp", "_vendor"), folder]
+    from intarsia_client.schema import Result, ResultLayer
+    from intarsia_gimp import film, placement
+
+    image = new_image(6, 4, Gimp.Precision.U16_NON_LINEAR)
+    back = add(image, "Back", 6, 4, FORMATS["u8"], bytes((10, 20, 30, 255)) * 24)
+    add(image, "Roof", 2, 1, FORMATS["u8"], bytes((200, 0, 0, 255)) * 2)
+    frames = [
+        ResultLayer(f"Sea, frame {n}", 3, 4, 4, bytes((0, 50 * n, 250, 255)) * 12, duration_ms=125)
+        for n in (1, 2)
+    ]
+    place = placement.Place(image.get_id(), back.get_tattoo(), 0, "Back", 6, 4)
+    before = [facts(layer) for layer in image.get_layers()]
+    placed = film.keep(place, Result(tuple(frames), {"operation": "animate"}))
+    return {
+        "same": before == [facts(layer) for layer in image.get_layers()],
+        "names": names_of(placed.image),
+        "size": [placed.image.get_width(), placed.image.get_height()],
+        "precision": placed.image.get_precision().value_nick,
+        "pictures": [sent(pixels(layer)) for layer in placed.layers],
+        "text": placed.text,
+    }
 
 
 def scene_mosaic():

@@ -124,6 +124,21 @@ def test_frames_of_an_animation_say_how_long_they_show(gimp: session.Gimp) -> No
     assert len(set(answer["hashes"])) == 5
 
 
+def test_an_animation_that_is_kept_is_an_image_that_playback_can_play(gimp: session.Gimp) -> None:
+    answer = gimp.play("film")
+    assert answer["same"] and answer["size"] == [6, 4]
+    assert answer["precision"] == "u16-non-linear"
+    assert answer["names"] == [f"Sea, frame {n} (125ms) (replace)" for n in (2, 1)]
+    assert "Filters > Animation > Playback" in answer["text"]
+    for number, sent in enumerate(answer["pictures"], 1):
+        found = np.frombuffer(base64.b64decode(sent), np.uint8).reshape(4, 6, 4)
+        wanted = np.empty((4, 6, 4), np.uint8)
+        wanted[:] = (10, 20, 30, 255)
+        wanted[:, :3] = (0, 50 * number, 250, 255)
+        wanted[0, :2] = (200, 0, 0, 255)  # what lies above is above
+        np.testing.assert_array_equal(found, wanted)
+
+
 @pytest.fixture(scope="module")
 def mosaic(
     gimp: session.Gimp, engine: subprocess.Popen[bytes], models: dict[str, str]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +129,22 @@ def test_numbers_too_large_for_halves_are_cut_off() -> None:
     found = torch.empty(1, 1, 2, 1)
     level.read(Area(0, 1, 0, 2), found)
     assert found.flatten().tolist() == [LARGEST_HALF, -LARGEST_HALF]
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="only where it can be asked for")
+def test_a_full_disk_is_noticed_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, offset: int, length: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    made = StoredLevel((2, 3, 4, 5), torch.float16, tmp_path / "level", in_memory=False)
+    assert (tmp_path / "level").stat().st_size == 2 * 2 * 3 * 4 * 5
+    made.remove()
+    assert not (tmp_path / "level").exists()
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(OSError, match="No space left"):
+        render(lively_model(), content(), canvases(), SIZE, tile=16, folder=tmp_path / "rendering")
 
 
 def test_levels_take_no_more_room_than_they_may() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -46,10 +47,13 @@ class StoredLevel:
         self._file: IO[bytes] | None = None
         if place is not None:
             place.touch()
+            with place.open("r+b") as file:
+                self._reserve(file)
         elif in_memory:
             self._array = np.empty(self._shape, self._dtype)
         else:
             self._file = TemporaryFile()  # noqa: SIM115 -- open as long as this lives
+            self._reserve(self._file)
 
     def write(self, area: Area, x: Tensor) -> None:
         """Keep (N, C, h, w) of an area."""
@@ -68,6 +72,14 @@ class StoredLevel:
             self._file.close()
         if self.place is not None:
             self.place.unlink(missing_ok=True)
+
+    def _reserve(self, file: IO[bytes]) -> None:
+        """All of it at once: a disk that fills up later ends the process without a word."""
+        size = int(np.prod(self._shape, dtype=np.int64)) * self._dtype.itemsize
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        else:
+            file.truncate(size)
 
     def _view(self, area: Area) -> Tensor:
         """Of the file only as long as it is looked at: what stays mapped counts as memory."""

@@ -17,6 +17,7 @@ import argparse
 import json
 import resource
 import statistics
+import textwrap
 import time
 from importlib import resources
 from pathlib import Path
@@ -84,7 +85,7 @@ def main() -> None:
         write_picture(options.montage, _stacked(shown))
     if options.page is not None:
         write_picture(options.page.parent / "images" / MONTAGE, _stacked(shown))
-        put_section(options.page, _section(rows, options.samples))
+        put_section(options.page, _section(rows, options.samples, options.seen))
     report = {"samples": options.samples, "quality": options.quality, "rows": rows}
     print(json.dumps(report, indent=1) if options.json else _table(rows))
 
@@ -99,6 +100,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--montage", type=Path, help="picture to write: a row of samples for each")
     parser.add_argument(
         "--page", type=Path, help="Markdown page to write a section of, for example docs/results.md"
+    )
+    parser.add_argument(
+        "--seen", default="", help="what somebody saw who looked at the pictures, for the page"
     )
     parser.add_argument("--quality", default="draft", choices=("draft", "normal", "fine"))
     parser.add_argument("--task", default="generation", choices=("generation", "retarget"))
@@ -268,7 +272,7 @@ def _learnt(settings: TaskSettings, made: list[int] | None) -> str:
     return f"{whole}; {sum(made)} of {sum(planned)} made"
 
 
-def _section(rows: list[dict[str, Any]], samples: int) -> str:
+def _section(rows: list[dict[str, Any]], samples: int, seen: str) -> str:
     """Of the page: what was measured, on what, beside the paper's figures."""
     ours = [row for row in rows if row["whose"] == "ours"]
     means = {"diversity": statistics.mean(row["diversity"] for row in ours)}
@@ -298,6 +302,7 @@ channels, a GPU): diversity 0.50; with a learning-rate scale of 0.5, 0.43; SIFID
 ![Per row: the picture, what the model rebuilds, five variations](images/{MONTAGE})
 
 Per row: the picture at the model's size, what the model rebuilds of it, five variations.
+{textwrap.fill(seen, 100)}
 """
 
 

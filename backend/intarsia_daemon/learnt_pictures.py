@@ -179,7 +179,7 @@ def wanted_settings(
     task: str,
     quality: str,
     size: Size,
-    stop_early: str = "auto",
+    stop_early: bool = False,
     *,
     likeness: str = "balanced",
     stages: int = 0,
@@ -200,7 +200,7 @@ def wanted_settings(
     if quality == "draft" and task in ("retarget", "animation"):
         task = "generation"
     settings = quality_settings(task, quality, likeness=likeness, stages=stages or None, size=size)
-    return stopping_early(settings, quality, stop_early)
+    return stopping_early(settings, stop_early)
 
 
 def using_estimate(chosen: str) -> Estimate | None:

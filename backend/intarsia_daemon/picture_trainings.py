@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from intarsia_client.errors import InvalidRequest
-from intarsia_client.schema import Choice, ModelRef, Option
+from intarsia_client.schema import Choice, ModelRef, Option, Toggle
 from intarsia_client.version import __version__
 from intarsia_daemon.capable_models import capable_model
 from intarsia_daemon.context import Context
@@ -52,16 +52,12 @@ REUSE = Choice(
     default="similar",
     advanced=True,
 )
-STOP_EARLY = Choice(
+STOP_EARLY = Toggle(
     "stop_early",
     "Stop early",
-    "Whether a stage of the training ends as soon as its picture hardly changes any more.",
-    (
-        Option("auto", "By quality", "In Normal and Fine; a draft is short as it is."),
-        Option("always", "Always"),
-        Option("never", "Never", "The stages take as long as published."),
-    ),
-    default="auto",
+    "A stage of the training ends as soon as its picture hardly changes any more: quicker, and "
+    "perhaps a little worse.",
+    False,
     advanced=True,
 )
 _USES = {
@@ -330,17 +326,9 @@ def _stage_text(progress: TrainingProgress) -> str:
     return f"Training, stage {progress.stage + 1} of {progress.stages}"
 
 
-def stopping_early(settings: TaskSettings, quality: str, stop_early: str) -> TaskSettings:
-    """Settings with the early end that the artist wants.
-
-    Args:
-        settings: Of the quality.
-        quality: "draft", "normal" or "fine".
-        stop_early: Of `STOP_EARLY`.
-    """
-    if stop_early == "never" or (stop_early == "auto" and quality == "draft"):
-        return settings
-    return replace(settings, settled_below=SETTLED_BELOW)
+def stopping_early(settings: TaskSettings, stop_early: bool) -> TaskSettings:
+    """Settings with the early end that the artist wants, or without."""
+    return replace(settings, settled_below=SETTLED_BELOW) if stop_early else settings
 
 
 def early_text(settings: TaskSettings) -> str:

@@ -180,7 +180,7 @@ def test_an_estimate_says_how_long_and_at_what_size(
 
 
 @pytest.mark.parametrize("operation", [*OPERATIONS, "harmonize"])
-def test_trainings_end_early_by_quality_or_as_said(
+def test_trainings_end_early_only_where_that_is_wanted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str
 ) -> None:
     monkeypatch.undo()  # the real settings
@@ -188,18 +188,17 @@ def test_trainings_end_early_by_quality_or_as_said(
     names = [item.name for item in found.declaration.inputs if item.required]
     sizes = {name: (480, 640) for name in names}
 
-    def early(**choices: str) -> bool:
+    def early(**choices: Any) -> bool:
         values = found.declaration.check(names, choices)
         assert found.estimate is not None
         return "may end earlier" in found.estimate(values, sizes, direct_context(tmp_path)).text
 
-    assert not early(quality="draft") and early(quality="draft", stop_early="always")
-    assert early(quality="normal") and early(quality="fine")
-    assert not early(quality="normal", stop_early="never")
+    for quality in ("draft", "normal", "fine"):
+        assert not early(quality=quality) and early(quality=quality, stop_early=True)
 
 
 def test_a_training_that_may_end_early_teaches_no_speed(home: Path) -> None:
-    _, context = learn_and_run(home, "variations", count=1, stop_early="always")
+    _, context = learn_and_run(home, "variations", count=1, stop_early=True)
     assert "train" in context.seconds and not context.machine.knows(SPEED)
     _, context = learn_and_run(home, "variations", count=1)
     assert "train" in context.seconds and context.machine.knows(SPEED)

@@ -132,7 +132,7 @@ def animate(
     output: str,
     folder: str,
     format: Any,
-    stop_early: str,
+    stop_early: bool,
     reuse: str,
     model: str,
     context: Context,

@@ -63,7 +63,7 @@ def enlarge(
     quality: str,
     factor: float,
     faithful: bool,
-    stop_early: str,
+    stop_early: bool,
     reuse: str,
     context: Context,
 ) -> Outcome:
@@ -94,7 +94,7 @@ def enlarge(
     return Outcome([layer], model=used, notes=known.notes)
 
 
-def wanted_settings(quality: str, size: tuple[int, int], stop_early: str) -> TaskSettings:
+def wanted_settings(quality: str, size: tuple[int, int], stop_early: bool) -> TaskSettings:
     """The training at the picture's full size: that of variations where it is small enough."""
     settings = shared.wanted_settings("generation", quality, size, stop_early)
     return replace(settings, max_size=max(settings.max_size, *size))

@@ -40,7 +40,7 @@ def estimate(
     """Seconds of a run that has to train; ``sizes`` are (height, width) by input."""
     height, width = sizes["picture"]
     settings = wanted_settings(parameters["quality"], parameters["stages"], height, width)
-    settings = stopping_early(settings, parameters["quality"], parameters["stop_early"])
+    settings = stopping_early(settings, parameters["stop_early"])
     found = using_estimate(parameters["model"])
     if found is None:
         seconds = training_seconds(settings, height, width, context)
@@ -154,7 +154,7 @@ def harmonize(
     grow: float,
     softness: float,
     stages: str,
-    stop_early: str,
+    stop_early: bool,
     reuse: str,
     model: str,
     context: Context,
@@ -174,7 +174,7 @@ def harmonize(
         first, naive = placed[0], placed[-1].naive
         height, width = naive.shape[-2:]
         settings = wanted_settings(quality, stages, height, width)
-        settings = stopping_early(settings, quality, stop_early)
+        settings = stopping_early(settings, stop_early)
     trainings = PictureTrainings(
         context,
         first.picture,

@@ -82,7 +82,7 @@ def repaint(
     follows: str,
     colours: int,
     count: int,
-    stop_early: str,
+    stop_early: bool,
     reuse: str,
     model: str,
     context: Context,

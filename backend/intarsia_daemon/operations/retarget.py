@@ -103,7 +103,7 @@ def retarget(
     width: int,
     height: int,
     keep_layout: bool,
-    stop_early: str,
+    stop_early: bool,
     reuse: str,
     model: str,
     context: Context,

@@ -135,7 +135,7 @@ def retouch(
     fine_tune: bool,
     grow: float,
     softness: float,
-    stop_early: str,
+    stop_early: bool,
     reuse: str,
     model: str,
     context: Context,

@@ -100,7 +100,7 @@ def variations(
     likeness: str,
     output: str,
     stages: int,
-    stop_early: str,
+    stop_early: bool,
     reuse: str,
     model: str,
     context: Context,

@@ -17,7 +17,6 @@ import argparse
 import json
 import resource
 import statistics
-import textwrap
 import time
 from importlib import resources
 from pathlib import Path
@@ -85,7 +84,8 @@ def main() -> None:
         write_picture(options.montage, _stacked(shown))
     if options.page is not None:
         write_picture(options.page.parent / "images" / MONTAGE, _stacked(shown))
-        put_section(options.page, _section(rows, options.samples, options.seen))
+        seen = "" if options.seen is None else options.seen.read_text("utf-8")
+        put_section(options.page, _section(rows, options.samples, seen))
     report = {"samples": options.samples, "quality": options.quality, "rows": rows}
     print(json.dumps(report, indent=1) if options.json else _table(rows))
 
@@ -102,7 +102,7 @@ def _options() -> argparse.Namespace:
         "--page", type=Path, help="Markdown page to write a section of, for example docs/results.md"
     )
     parser.add_argument(
-        "--seen", default="", help="what somebody saw who looked at the pictures, for the page"
+        "--seen", type=Path, help="Markdown for the page: what the pictures show who looks at them"
     )
     parser.add_argument("--quality", default="draft", choices=("draft", "normal", "fine"))
     parser.add_argument("--task", default="generation", choices=("generation", "retarget"))
@@ -302,8 +302,8 @@ channels, a GPU): diversity 0.50; with a learning-rate scale of 0.5, 0.43; SIFID
 ![Per row: the picture, what the model rebuilds, five variations](images/{MONTAGE})
 
 Per row: the picture at the model's size, what the model rebuilds of it, five variations.
-{textwrap.fill(seen, 100)}
-"""
+
+{seen}"""
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

@@ -1,7 +1,7 @@
 """The demo's runs with models that learnt one picture: five with one model, and one edit.
 
 The two models come with the demo, in its folder ``models``: drafts, made by these very operations,
-which would take ten minutes of two processor cores.
+which would take five minutes of two processor cores.
 """
 
 from __future__ import annotations

@@ -57,9 +57,12 @@ class StoredLevel:
 
     def write(self, area: Area, x: Tensor) -> None:
         """Keep (N, C, h, w) of an area."""
-        if self._half:
-            x = x.clamp(-LARGEST_HALF, LARGEST_HALF)
-        self._view(area).copy_(x.permute(0, 2, 3, 1))
+        view, lines = self._view(area), x.permute(0, 2, 3, 1)
+        if not self._half:
+            view.copy_(lines)
+            return
+        for row, line in zip(view, lines, strict=True):  # what is cut off stays in the cache
+            row.copy_(line.clamp(-LARGEST_HALF, LARGEST_HALF))
 
     def read(self, area: Area, into: Tensor) -> None:
         """Put an area into (N, h, w, C)."""

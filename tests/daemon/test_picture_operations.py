@@ -197,10 +197,10 @@ def test_trainings_end_early_only_where_that_is_wanted(
         assert not early(quality=quality) and early(quality=quality, stop_early=True)
 
 
-def test_a_training_that_may_end_early_teaches_no_speed(home: Path) -> None:
-    _, context = learn_and_run(home, "variations", count=1, stop_early=True)
+def test_a_training_that_may_end_early_teaches_no_speed(tmp_path: Path) -> None:
+    _, context = learn_and_run(tmp_path, "variations", count=1, stop_early=True)
     assert "train" in context.seconds and not context.machine.knows(SPEED)
-    _, context = learn_and_run(home, "variations", count=1)
+    _, context = learn_and_run(tmp_path, "variations", count=1)
     assert "train" in context.seconds and context.machine.knows(SPEED)
 
 

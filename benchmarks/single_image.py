@@ -36,7 +36,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from intarsia_models.single_image.arithmetic import faster_arithmetic
 from intarsia_models.single_image.model import build_networks
 from intarsia_models.single_image.networks import initialize
 from intarsia_models.single_image.pyramid import Size, pyramid_sizes
@@ -61,7 +60,9 @@ def main() -> None:
     sizes = pyramid_sizes(188, 250, stages=6, min_size=25, max_size=250)
     rows = []
     for stages in arguments.stages:
-        steps = _contestants(settings, sizes[:stages], arguments.device, arguments.peer)
+        steps = _contestants(
+            settings, sizes[:stages], arguments.device, arguments.peer, arguments.rough
+        )
         rows.append(_measured(sizes[stages - 1], steps, arguments))
     report = {
         "device": _device_name(arguments.device),
@@ -88,18 +89,18 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--channels", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rough", action="store_true", help="also convolutions in bfloat16")
     parser.add_argument("--stages", type=int, nargs="+", default=STAGES, choices=range(1, 7))
     parser.add_argument("--json", action="store_true")
     return parser.parse_args()
 
 
 def _contestants(
-    settings: TaskSettings, sizes: list[Size], device: str, peer: Path | None
+    settings: TaskSettings, sizes: list[Size], device: str, peer: Path | None, rough: bool
 ) -> dict[str, Step]:
     steps: dict[str, Step] = {"closed": _our_step(settings, sizes, device)}
-    rough = faster_arithmetic(device)
-    if rough is not None:
-        steps["rough"] = _our_step(settings, sizes, device, arithmetic=rough)
+    if rough:
+        steps["rough"] = _our_step(settings, sizes, device, arithmetic=torch.bfloat16)
     steps["plain"] = _our_step(settings, sizes, device, plain=True)
     steps["stand_in"] = _StandIn(settings, sizes, device)
     if peer is not None:

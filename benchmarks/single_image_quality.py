@@ -30,7 +30,6 @@ from torch import Tensor
 from intarsia_daemon.documents.reading import read_document
 from intarsia_models.evaluation.page import put_section
 from intarsia_models.gan_training.reports import write_picture
-from intarsia_models.single_image.arithmetic import faster_arithmetic
 from intarsia_models.single_image.measures import (
     Features,
     InceptionFeatures,
@@ -116,7 +115,6 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--side", type=int, help="pixels that the longer side is first brought to, for memory"
     )
-    parser.add_argument("--single", action="store_true", help="train in single precision")
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads; 0 = torch's default")
@@ -149,7 +147,6 @@ def _trained(
     if folder is not None and (folder / COST).is_file():
         return _stored(folder, options.device)
     settings = _settings(options, picture)
-    arithmetic = None if options.single else faster_arithmetic(options.device)
     cuda = options.device.startswith("cuda")
     if cuda:
         torch.cuda.reset_peak_memory_stats()
@@ -159,7 +156,6 @@ def _trained(
         picture,
         settings,
         device=options.device,
-        arithmetic=arithmetic,
         on_progress=lambda progress: made.append(progress.stage),
     )
     cost: dict[str, Any] = {

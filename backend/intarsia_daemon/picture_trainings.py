@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor
 
 from intarsia_client.errors import InvalidRequest
@@ -24,7 +23,6 @@ from intarsia_daemon.picture_models import (
 from intarsia_daemon.pixels import Layer, Picture, layer_from_tensors, thumbnail
 from intarsia_daemon.training_pace import Pace
 from intarsia_models.checkpoints import remove_checkpoints
-from intarsia_models.single_image.arithmetic import faster_arithmetic
 from intarsia_models.single_image.cost import expected_fine_tune_seconds, expected_seconds
 from intarsia_models.single_image.fine_tuning import fine_tune
 from intarsia_models.single_image.model import FAMILY, TrainedModel
@@ -194,7 +192,6 @@ class PictureTrainings:
                 trained,
                 naive,
                 seed=context.seed,
-                arithmetic=arithmetic_of(self.settings, context.device),
                 on_progress=lambda p: self._report("Fitting to the element", p, expected),
                 tick=context.tick,
                 checkpoint_folder=folder,
@@ -239,10 +236,7 @@ class PictureTrainings:
     def _train(self, wanted: str) -> PictureModel:
         context = self.context
         height, width = self.target.shape[-2:]
-        arithmetic = arithmetic_of(self.settings, context.device)
-        plain = expected_seconds(
-            self.settings, height, width, context.device, arithmetic=arithmetic
-        )
+        plain = expected_seconds(self.settings, height, width, context.device)
         expected = plain / context.machine.factor(SPEED)
         context.require_training(expected)
         folder = context.folder / "training"
@@ -252,7 +246,6 @@ class PictureTrainings:
                 self.settings,
                 seed=context.seed,
                 device=context.device,
-                arithmetic=arithmetic,
                 on_progress=lambda p: self._report(_stage_text(p), p, expected),
                 tick=context.tick,
                 checkpoint_folder=folder,
@@ -336,14 +329,6 @@ def early_text(settings: TaskSettings) -> str:
     return " It may end earlier." if settings.settled_below else ""
 
 
-def arithmetic_of(settings: TaskSettings, device: str) -> torch.dtype | None:
-    """What a training computes in: what is faster on the device, but for harmonization.
-
-    There the colours that a picture keeps are what counts, and the training is short.
-    """
-    return None if settings.task == "harmonization" else faster_arithmetic(device)
-
-
 def training_seconds(settings: TaskSettings, height: int, width: int, context: Context) -> float:
     """How long learning a picture of that size takes on this machine."""
     return expected_seconds(
@@ -352,7 +337,6 @@ def training_seconds(settings: TaskSettings, height: int, width: int, context: C
         width,
         context.device,
         speed=context.machine.factor(SPEED),
-        arithmetic=arithmetic_of(settings, context.device),
     )
 
 
@@ -372,5 +356,4 @@ def tuning_seconds(settings: TaskSettings, height: int, width: int, context: Con
         settings.fine_tune_iterations,
         context.device,
         speed=context.machine.factor(SPEED),
-        arithmetic=arithmetic_of(settings, context.device),
     )

@@ -25,7 +25,7 @@ from intarsia_daemon.context import Cancelled, TrainingRequired
 from intarsia_daemon.learnt_pictures import opaque_tensor, training_estimate, wanted_settings
 from intarsia_daemon.messages import Working
 from intarsia_daemon.operation import find_operation
-from intarsia_daemon.picture_trainings import SPEED, arithmetic_of
+from intarsia_daemon.picture_trainings import SPEED
 from intarsia_daemon.pixels import Picture
 
 OPERATIONS = ("variations", "retarget", "retouch", "animate", "enlarge", "repaint")
@@ -143,15 +143,6 @@ def test_a_cancelled_training_goes_on_where_it_stopped(
     whole, _ = learn_and_run(tmp_path / "other", "variations")
     for one, other in zip(resumed.layers, whole.layers, strict=True):
         np.testing.assert_array_equal(one.array, other.array)
-
-
-def test_harmonization_keeps_its_arithmetic(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("intarsia_daemon.picture_trainings.faster_arithmetic", lambda _: "rough")
-    kinds = {
-        task: arithmetic_of(short_settings(task), "cpu")
-        for task in ("harmonization", "generation", "retarget", "editing", "animation")
-    }
-    assert kinds.pop("harmonization") is None and set(kinds.values()) == {"rough"}
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)

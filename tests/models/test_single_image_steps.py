@@ -9,7 +9,6 @@ import torch
 from tests.models.consingan_reference import reference_arrays
 
 from intarsia_models.single_image import critic, reference_step
-from intarsia_models.single_image.arithmetic import faster_arithmetic
 from intarsia_models.single_image.model import build_networks
 from intarsia_models.single_image.networks import Discriminator
 from intarsia_models.single_image.settings import task_settings
@@ -341,15 +340,3 @@ def test_rough_arithmetic_hardly_changes_an_iteration(task: str) -> None:
     (losses, gradient), (rough_losses, rough) = found
     assert rough_losses == pytest.approx(losses, rel=0.02, abs=5e-3)
     assert torch.cosine_similarity(gradient, rough, dim=0) > 0.98
-
-
-def test_rough_arithmetic_is_for_processors_that_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
-    for claim, expected in ((True, torch.bfloat16), (False, None)):
-        monkeypatch.setattr(
-            torch.cpu, "_is_avx512_bf16_supported", lambda c=claim: c, raising=False
-        )
-        assert faster_arithmetic("cpu") == expected
-    assert faster_arithmetic("cuda:0") is None
-    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
-    assert faster_arithmetic("cpu") is None

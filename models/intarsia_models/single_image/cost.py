@@ -1,23 +1,18 @@
 """How long a training will take, from its arithmetic and a machine's speed."""
 
-import torch
-
 from intarsia_models.single_image.networks import BLOCKS
 from intarsia_models.single_image.pyramid import Size, pyramid_sizes
 from intarsia_models.single_image.settings import TaskSettings
 
-OPERATIONS_PER_SECOND = {"cpu": 1.8e11, "cuda": 6e12}
-"""At many channels. "cpu" was measured on two cores of an AMD EPYC with AVX-512 (65 and 85 billion
-per second and core at 32 and 64 channels); "cuda" is assumed, not measured. A machine's own factor
-corrects both."""
-HALF_SPEED_CHANNELS = {"cpu": 16, "cuda": 64}
+OPERATIONS_PER_SECOND = {"cpu": 4.6e11, "cuda": 6e12}
+"""At many channels, counted as direct convolutions take them (those of Winograd's algorithm are
+fewer). "cpu" was measured on two cores of an AMD EPYC with AVX-512 (150 and 260 billion per second
+at 32 and 64 channels); "cuda" is assumed, not measured. A machine's own factor corrects both."""
+HALF_SPEED_CHANNELS = {"cpu": 64, "cuda": 64}
 """Channels at which a device reaches half of that: narrow layers use it badly."""
-SECONDS_PER_ITERATION = {"cpu": 0.01, "cuda": 0.02}
+SECONDS_PER_ITERATION = {"cpu": 0.025, "cuda": 0.02}
 """What an iteration costs beside its arithmetic: hundreds of small operations. "cpu" was measured
 on the coarse stages of a draft."""
-ROUGH_GAIN = 1.6
-"""How much faster bfloat16 is where `arithmetic.faster_arithmetic` names it: measured at 32 and 64
-channels on the same processor, 1.4 to 1.9."""
 
 
 def training_operations(settings: TaskSettings, sizes: list[Size]) -> float:
@@ -35,7 +30,6 @@ def expected_seconds(
     device: str = "cpu",
     *,
     speed: float = 1.0,
-    arithmetic: torch.dtype | None = None,
 ) -> float:
     """Seconds that a training will take.
 
@@ -46,7 +40,6 @@ def expected_seconds(
         device: "cpu", "cuda" or another kind, which counts as "cpu".
         speed: Measured speed of this machine over the reference: expected / actual seconds of
             earlier trainings.
-        arithmetic: What the training is told to compute in.
 
     With ``settled_below`` this is the longest that it will take.
 
@@ -63,7 +56,7 @@ def expected_seconds(
     )
     iterations = sum(settings.stage_iterations())
     operations = training_operations(settings, sizes)
-    return _seconds(settings, operations, iterations, device, speed, arithmetic)
+    return _seconds(settings, operations, iterations, device, speed)
 
 
 def expected_fine_tune_seconds(
@@ -73,7 +66,6 @@ def expected_fine_tune_seconds(
     device: str = "cpu",
     *,
     speed: float = 1.0,
-    arithmetic: torch.dtype | None = None,
 ) -> float:
     """Seconds that a fine-tuning of a model will take.
 
@@ -83,10 +75,9 @@ def expected_fine_tune_seconds(
         iterations: Of the fine-tuning.
         device: See `expected_seconds`.
         speed: See `expected_seconds`.
-        arithmetic: See `expected_seconds`.
     """
     operations = iterations * _iteration_operations(settings, sizes, len(sizes) - 1, 1)
-    return _seconds(settings, operations, iterations, device, speed, arithmetic)
+    return _seconds(settings, operations, iterations, device, speed)
 
 
 def _seconds(
@@ -95,13 +86,11 @@ def _seconds(
     iterations: int,
     device: str,
     speed: float,
-    arithmetic: torch.dtype | None,
 ) -> float:
     kind = device.split(":")[0]
     kind = kind if kind in OPERATIONS_PER_SECOND else "cpu"
     width = settings.channels / (settings.channels + HALF_SPEED_CHANNELS[kind])
-    gain = 1.0 if arithmetic is None else ROUGH_GAIN
-    work = operations / (OPERATIONS_PER_SECOND[kind] * width * gain)
+    work = operations / (OPERATIONS_PER_SECOND[kind] * width)
     return (work + iterations * SECONDS_PER_ITERATION[kind]) / speed
 
 

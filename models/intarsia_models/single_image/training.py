@@ -46,9 +46,10 @@ def train(
         settings: See `settings.task_settings` and `settings.harmonization_settings`.
         seed: Of all randomness; the result is the same for the same seed on the same device.
         device: "cpu", "cuda", ...
-        arithmetic: What convolutions are computed in while training, for example what
-            `arithmetic.faster_arithmetic` tells; by default single precision. Weights, losses
-            and pictures are in single precision always.
+        arithmetic: What convolutions are computed in while training; by default single
+            precision. Weights, losses and pictures are in single precision always. bfloat16 gains
+            nothing on processors that were measured (docs/performance.md), since Winograd's
+            algorithm does as well in single precision.
         on_progress: Called after every iteration.
         tick: Called at least every 100 ms or so of work; may wait (pause), or raise to stop. A
             stopped training can be taken up again from its checkpoints.

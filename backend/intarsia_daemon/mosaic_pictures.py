@@ -34,7 +34,7 @@ STEPS = 1000
 MEASURED_SIDE = 192
 """Of the reduced mosaic on which it is measured what a model does."""
 MAP_NAME = "Template map"
-OPERATIONS_A_SECOND = {"cpu": 3.4e10, "cuda": 3e12}
+OPERATIONS_A_SECOND = {"cpu": 4.5e10, "cuda": 3e12}
 """Of a mosaic in tiles, with everything beside the networks: "cpu" is one core of an AMD EPYC 9004
 (processor time), "cuda" is assumed."""
 COUNTED_SIDE = 128

@@ -142,7 +142,8 @@ def test_a_step_with_fast_convolutions_equals_the_plain_one(task: Any) -> None:
     found = []
     for plain in (True, False):
         torch.manual_seed(3)
-        generator, discriminator = (net.to(DOUBLE) for net in build_networks(settings, 2))
+        generator, discriminator = build_networks(settings, 2)
+        generator, discriminator = generator.to(DOUBLE), discriminator.to(DOUBLE)
         generator.noise_amplitudes = [1.0, 0.3]
         noises = [torch.randn(1, *shape, dtype=DOUBLE) for shape in generator.noise_shapes(sizes)]
         training = StageTraining(

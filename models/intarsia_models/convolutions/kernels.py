@@ -8,10 +8,9 @@ counted over all pictures. C and K (the filters) are multiples of `granularity`.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numba
 
+from intarsia_models.compiled import compiled
 from intarsia_models.convolutions.parts import (
     COLUMNS,
     ROWS,
@@ -45,15 +44,6 @@ def scratch_sizes(channels: int, kernels: int, block: int) -> tuple[int, int, in
     return 36 * (rows * channels + GAP), 36 * (rows * kernels + GAP), 36 * max(channels, kernels)
 
 
-def _compiled(function: Any) -> Any:
-    """Kept on disk where there is a place for it."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:
-        return numba.njit(**options)(function)
-
-
 @numba.njit(nogil=True, error_model="numpy")
 def _cut(source, picture, top, left, size, patch):  # type: ignore[no-untyped-def]
     """The pixels of a tile; zeros outside the picture."""
@@ -76,7 +66,7 @@ def _paste(patch, out, picture, top, left):  # type: ignore[no-untyped-def]
                 out[picture, top + i, left + j, c] = patch[(i * 4 + j) * channels + c]
 
 
-@_compiled
+@compiled
 def convolve(  # type: ignore[no-untyped-def]
     x, factors, bias, signs, slope, own, out, v, m, patch, border, first, last, block
 ):
@@ -136,7 +126,7 @@ def convolve(  # type: ignore[no-untyped-def]
                 _paste(patch, out, picture, top, left)
 
 
-@_compiled
+@compiled
 def correlate(x, gradient, unit, sums, v, e, patch, first, last, block):  # type: ignore[no-untyped-def]
     """Add what tiles ``first`` to ``last``, ``block`` at a time, have in the filters' gradient.
 
@@ -184,7 +174,7 @@ def correlate(x, gradient, unit, sums, v, e, patch, first, last, block):  # type
                     added_product(unit, a, 1, kernels, b, channels, c, channels, count)
 
 
-@_compiled
+@compiled
 def transform_filters(weight, unit, factors):  # type: ignore[no-untyped-def]
     """(3, 3, C, K) weights -> (36, C, K) factors for `convolve`."""
     source, place = weight.ctypes.data, factors.ctypes.data
@@ -192,7 +182,7 @@ def transform_filters(weight, unit, factors):  # type: ignore[no-untyped-def]
     filter_factors(unit, source, 3 * count, count, place, 6 * count, count, count)
 
 
-@_compiled
+@compiled
 def transform_turned_filters(weight, unit, factors):  # type: ignore[no-untyped-def]
     """(K, 3, 3, C) weights -> (36, K, C) factors for `convolve` by the filters turned by half a
     turn, with the channels as results."""
@@ -205,7 +195,7 @@ def transform_turned_filters(weight, unit, factors):  # type: ignore[no-untyped-
         )
 
 
-@_compiled
+@compiled
 def transform_sums(sums, unit, gradient):  # type: ignore[no-untyped-def]
     """(36, K, C) of `correlate` -> (K, 3, 3, C) gradient of the weights."""
     kernels, _, _, channels = gradient.shape

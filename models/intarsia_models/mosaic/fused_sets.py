@@ -10,11 +10,9 @@ Source: Vaswani et al. 2017, arXiv:1706.03762, eq. 1, in the blocks of `set_atte
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
 import numpy as np
 
+from intarsia_models.compiled import compiled
 from intarsia_models.mosaic.set_kernel_parts import (
     LANES,
     added_products,
@@ -34,16 +32,7 @@ LINE = LANES * 4
 """Bytes of a vector."""
 
 
-def _compiled(function: Any) -> Any:
-    """Kept on disk where there is a place for it."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:
-        return numba.njit(**options)(function)
-
-
-@_compiled
+@compiled
 def mixed_sets(  # type: ignore[no-untyped-def]
     x_at, x_steps, out_at, out_steps, width, scale, shift, leak, norms, weights, biases, sizes,
     heads, norm_first, start, stop,

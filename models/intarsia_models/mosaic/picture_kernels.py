@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numba
 import numpy as np
 
-
-def _compiled(function: Any) -> Any:
-    """Kept on disk where there is a place for it."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
-    try:
-        return numba.njit(cache=True, **options)(function)
-    except RuntimeError:
-        return numba.njit(**options)(function)
+from intarsia_models.compiled import compiled
 
 
-@_compiled
+@compiled(fastmath={"contract"})
 def fill_area(pixels, rows, columns, values, content, out):  # type: ignore[no-untyped-def]
     """An area of a template and, after it, of the content.
 
@@ -40,7 +30,7 @@ def fill_area(pixels, rows, columns, values, content, out):  # type: ignore[no-u
                 out[y, x, 3 + c] = content[y, x, c]
 
 
-@_compiled
+@compiled(fastmath={"contract"})
 def mean_and_squares(x, mean, squares):  # type: ignore[no-untyped-def]
     """Per channel: the mean, and the sum of squared deviations from it.
 

@@ -106,7 +106,7 @@ class Operation:
     title: str
     """The artist's name for it, as in the operation list: ``"Harmonize"``."""
     verb: str
-    """The Run button: ``"Harmonize the element"``."""
+    """The Run button: ``"Harmonize the object"``."""
     summary: str
     """One sentence; the first line of the function's docstring."""
     inputs: tuple[Input, ...]

@@ -3,7 +3,7 @@
 A module in ``intarsia_daemon.operations`` holds a function and its declaration, and nothing else
 is needed for it to appear in Krita, in GIMP, on the command line, in batches and in the docs::
 
-    @operation(title="Blend", verb="Blend the element in", inputs=(...), parameters=(...))
+    @operation(title="Blend", verb="Blend the object in", inputs=(...), parameters=(...))
     def blend(picture: Picture, element: Picture, method: str, context: Context) -> Outcome:
         "Fit a pasted element into the picture by solving Poisson's equation."
 

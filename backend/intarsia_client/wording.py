@@ -64,13 +64,20 @@ def _usual_action(error: IntarsiaError) -> dict[str, Any] | None:
 
 
 def _rounded(seconds: float) -> str:
-    """Two figures are enough: 9 s, 45 s, 4 min, 1 h 20 min, 2 days."""
+    """Two figures are enough: 9 s, 45 s, 80 s, 2 min 30 s, 4 min, 1 h 20 min, 3 days."""
     whole = max(1, round(seconds))
     if whole < 20:
         return f"{whole} s"
     if whole < 58:
         return f"{5 * round(whole / 5)} s"
-    minutes = max(1, round(seconds / 60))
+    if whole < 65:
+        return "1 min"
+    if whole < 105:
+        return f"{10 * round(whole / 10)} s"
+    if whole < 210:
+        minutes, rest = divmod(30 * round(seconds / 30), 60)
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    minutes = round(seconds / 60)
     if minutes < 20:
         return f"{minutes} min"
     if minutes < 58:
@@ -80,4 +87,7 @@ def _rounded(seconds: float) -> str:
         return f"{hours} h {rest} min" if rest else f"{hours} h"
     if hours < 48:
         return f"{round(seconds / 3600)} h"
+    days, rest = divmod(12 * round(seconds / 43200), 24)
+    if days < 4:
+        return f"{days} days {rest} h" if rest else f"{days} days"
     return f"{round(seconds / 86400)} days"

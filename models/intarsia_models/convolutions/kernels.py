@@ -25,7 +25,7 @@ from intarsia_models.convolutions.parts import (
 )
 from intarsia_models.convolutions.vectors import REGISTER
 
-EDITION = "7917be5f"
+EDITION = "36b0e0bf"
 """Checksum of the other modules that the machine code is made of: what numba keeps on disk is
 outdated when this file changes, and not when one of those does. A test tells what to write."""
 GAP = 16
@@ -45,7 +45,7 @@ def scratch_sizes(channels: int, kernels: int, block: int) -> tuple[int, int, in
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def _cut(source, picture, top, left, size, patch):  # type: ignore[no-untyped-def]
+def _cut(source, picture, top, left, size, patch):
     """The pixels of a tile; zeros outside the picture."""
     _, height, width, channels = source.shape
     for i in range(size):
@@ -57,7 +57,7 @@ def _cut(source, picture, top, left, size, patch):  # type: ignore[no-untyped-de
 
 
 @numba.njit(nogil=True, error_model="numpy")
-def _paste(patch, out, picture, top, left):  # type: ignore[no-untyped-def]
+def _paste(patch, out, picture, top, left):
     """The part of a tile of results that is in the picture."""
     _, height, width, channels = out.shape
     for i in range(min(4, height - top)):
@@ -67,9 +67,7 @@ def _paste(patch, out, picture, top, left):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def convolve(  # type: ignore[no-untyped-def]
-    x, factors, bias, signs, slope, own, out, v, m, patch, border, first, last, block
-):
+def convolve(x, factors, bias, signs, slope, own, out, v, m, patch, border, first, last, block):
     """Tiles ``first`` to ``last`` of the results, ``block`` at a time.
 
     ``x`` (B, H, W, C) with ``border`` (0 to 2) zeros thought around it, ``factors`` (36, C, K) of
@@ -127,7 +125,7 @@ def convolve(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def correlate(x, gradient, unit, sums, v, e, patch, first, last, block):  # type: ignore[no-untyped-def]
+def correlate(x, gradient, unit, sums, v, e, patch, first, last, block):
     """Add what tiles ``first`` to ``last``, ``block`` at a time, have in the filters' gradient.
 
     ``x`` (B, H, W, C), ``gradient`` (B, H - 2, W - 2, K) at the results -> ``sums`` (36, K, C).
@@ -175,7 +173,7 @@ def correlate(x, gradient, unit, sums, v, e, patch, first, last, block):  # type
 
 
 @compiled
-def transform_filters(weight, unit, factors):  # type: ignore[no-untyped-def]
+def transform_filters(weight, unit, factors):
     """(3, 3, C, K) weights -> (36, C, K) factors for `convolve`."""
     source, place = weight.ctypes.data, factors.ctypes.data
     count = weight.size // 9
@@ -183,7 +181,7 @@ def transform_filters(weight, unit, factors):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def transform_turned_filters(weight, unit, factors):  # type: ignore[no-untyped-def]
+def transform_turned_filters(weight, unit, factors):
     """(K, 3, 3, C) weights -> (36, K, C) factors for `convolve` by the filters turned by half a
     turn, with the channels as results."""
     kernels, _, _, channels = weight.shape
@@ -196,7 +194,7 @@ def transform_turned_filters(weight, unit, factors):  # type: ignore[no-untyped-
 
 
 @compiled
-def transform_sums(sums, unit, gradient):  # type: ignore[no-untyped-def]
+def transform_sums(sums, unit, gradient):
     """(36, K, C) of `correlate` -> (K, 3, 3, C) gradient of the weights."""
     kernels, _, _, channels = gradient.shape
     count, point = kernels * channels, channels * gradient.itemsize

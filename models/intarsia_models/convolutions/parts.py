@@ -31,7 +31,7 @@ def _both_ways(line: Line, tile: list[list[Lanes]]) -> list[list[Lanes]]:
 def _transform(size: int, line: Line) -> Any:
     """A tile of ``size`` x ``size`` -> the transformed one, without more."""
 
-    def part(typing, unit, source, row, step, place, place_row, place_step, numbers):  # type: ignore[no-untyped-def]
+    def part(typing, unit, source, row, step, place, place_row, place_step, numbers):
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             code = MachineCode(context, builder, signature.args[0])
             _, source, row, step, place, place_row, place_step, numbers = args
@@ -58,9 +58,7 @@ turned_filter_factors = _transform(SIDE, transforms.turned_filters)
 filter_gradients = _transform(REACH, transforms.filter_gradients)
 
 
-def _activated_results(  # type: ignore[no-untyped-def]
-    typing, unit, source, apart, bias, own, signs, place, row, numbers
-):
+def _activated_results(typing, unit, source, apart, bias, own, signs, place, row, numbers):
     """36 sums of products -> y + bias, times ``unit`` where a sign is not positive: y's own sign,
     or that of what lies at ``signs`` as the results at ``place`` do."""
 
@@ -90,7 +88,7 @@ activated_results: Any = intrinsic(_activated_results)
 
 
 def _product(*, adds: bool) -> Any:
-    def part(typing, unit, a, a_row, a_step, b, b_step, c, c_row, depth):  # type: ignore[no-untyped-def]
+    def part(typing, unit, a, a_row, a_step, b, b_step, c, c_row, depth):
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             code = MachineCode(context, builder, signature.args[0])
             _, a, a_row, a_step, b, b_step, c, c_row, depth = args

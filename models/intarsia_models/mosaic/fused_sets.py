@@ -33,7 +33,7 @@ LINE = LANES * 4
 
 
 @compiled
-def mixed_sets(  # type: ignore[no-untyped-def]
+def mixed_sets(
     x_at, x_steps, out_at, out_steps, width, scale, shift, leak, norms, weights, biases, sizes,
     heads, norm_first, start, stop,
 ):  # fmt: skip

@@ -8,7 +8,7 @@ from intarsia_models.compiled import compiled
 
 
 @compiled(fastmath={"contract"})
-def fill_area(pixels, rows, columns, values, content, out):  # type: ignore[no-untyped-def]
+def fill_area(pixels, rows, columns, values, content, out):
     """An area of a template and, after it, of the content.
 
     Args:
@@ -31,7 +31,7 @@ def fill_area(pixels, rows, columns, values, content, out):  # type: ignore[no-u
 
 
 @compiled(fastmath={"contract"})
-def mean_and_squares(x, mean, squares):  # type: ignore[no-untyped-def]
+def mean_and_squares(x, mean, squares):
     """Per channel: the mean, and the sum of squared deviations from it.
 
     Sums of a row are float32, of deviations from the first pixel; all others float64.

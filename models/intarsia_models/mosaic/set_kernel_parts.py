@@ -171,7 +171,7 @@ def _part(count: int) -> Any:
 
 
 @_part(7)
-def read_pixels(code, source, places, x, count, scale, shift, leak):  # type: ignore[no-untyped-def]
+def read_pixels(code, source, places, x, count, scale, shift, leak):
     """``count`` channels of the pixels at ``places`` (byte steps from ``source``, one per lane)
     -> x, times ``scale`` plus ``shift``; what is not positive times the number at ``leak``."""
     builder = code.builder
@@ -197,7 +197,7 @@ def read_pixels(code, source, places, x, count, scale, shift, leak):  # type: ig
 
 
 @_part(4)
-def write_pixels(code, x, count, target, places):  # type: ignore[no-untyped-def]
+def write_pixels(code, x, count, target, places):
     """The other way round, without a change; lanes with the same place must be the same."""
     builder = code.builder
     lines = [code.line(places, lane, target) for lane in range(LANES)]
@@ -216,7 +216,7 @@ def write_pixels(code, x, count, target, places):  # type: ignore[no-untyped-def
 
 
 @_part(5)
-def layer_norm(code, x, out, count, gamma, beta):  # type: ignore[no-untyped-def]
+def layer_norm(code, x, out, count, gamma, beta):
     """Layer normalisation of one element's ``count`` channels; ``out`` may be ``x``."""
     builder = code.builder
     size = code.same(builder.sitofp(count, ir.FloatType()))
@@ -239,7 +239,7 @@ def layer_norm(code, x, out, count, gamma, beta):  # type: ignore[no-untyped-def
 
 def _products(adds: bool, positive: bool) -> Any:
     @_part(8)
-    def products(code, weight, bias, x, x_apart, count, out, out_apart, results):  # type: ignore[no-untyped-def]
+    def products(code, weight, bias, x, x_apart, count, out, out_apart, results):
         """weight (``count``, ``results``) times the ``count`` numbers of four elements, plus
         ``bias``; ``results`` is a multiple of four, and elements lie ``x_apart`` and
         ``out_apart`` vectors apart."""
@@ -276,7 +276,7 @@ added_products = _products(True, False)
 
 
 @_part(6)
-def scores(code, q, k, apart, channels, made, many):  # type: ignore[no-untyped-def]
+def scores(code, q, k, apart, channels, made, many):
     """Products of four queries with ``many`` keys, a multiple of four: four rows of ``many``
     vectors. Queries and keys lie ``apart`` vectors apart."""
     with code.counted(0, many, FOUR) as j:
@@ -294,7 +294,7 @@ def scores(code, q, k, apart, channels, made, many):  # type: ignore[no-untyped-
 
 
 @_part(4)
-def exponentials(code, made, apart, many, totals):  # type: ignore[no-untyped-def]
+def exponentials(code, made, apart, many, totals):
     """2^(s - max s) of four rows of ``many`` scores that lie ``apart`` vectors apart, in their
     place; 1 / their sums -> ``totals``."""
     tops = [code.variable(code.load(code.vectors(made, (apart, n)))) for n in range(FOUR)]
@@ -315,7 +315,7 @@ def exponentials(code, made, apart, many, totals):  # type: ignore[no-untyped-de
 
 
 @_part(8)
-def weighted_sums(code, made, apart, many, v, v_apart, channels, totals, out):  # type: ignore[no-untyped-def]
+def weighted_sums(code, made, apart, many, v, v_apart, channels, totals, out):
     """Four rows of weights that lie ``apart`` vectors apart times the ``channels`` (a multiple of
     four) of ``many`` values, times ``totals`` -> ``out``, elements ``v_apart`` vectors apart."""
     with code.counted(0, channels, FOUR) as e:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import zlib
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.testing import assert_close
 
-from intarsia_models.mosaic import set_layers
+from intarsia_models.convolutions import vectors
+from intarsia_models.mosaic import fused_sets, set_kernel_parts, set_layers
 from intarsia_models.mosaic.networks import Level, Statistics
 from intarsia_models.mosaic.set_attention import SetAttention
 from intarsia_models.mosaic.settings import MosaicSettings
@@ -112,3 +116,12 @@ def test_halves_stay_halves() -> None:
     layer = lively_layer(8, 2, 1.0, True)
     with torch.no_grad():
         assert layer(random(4, 8, 3, 3).bfloat16(), 4).dtype == torch.bfloat16
+
+
+def test_stored_machine_code_knows_the_modules_that_it_is_made_of() -> None:
+    sources = "".join(
+        Path(module.__file__ or "").read_text(encoding="utf-8")
+        for module in (set_kernel_parts, vectors)
+    )
+    found = f"{zlib.crc32(sources.encode()):08x}"
+    assert found == fused_sets.EDITION, f'Write EDITION = "{found}" into fused_sets.py.'

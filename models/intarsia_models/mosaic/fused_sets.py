@@ -26,8 +26,9 @@ from intarsia_models.mosaic.set_kernel_parts import (
     write_pixels,
 )
 
-EDITION = "0"
-"""Of `set_kernel_parts`, whose changes the stored machine code does not notice."""
+EDITION = "c0f14f19"
+"""Of `set_kernel_parts` and `convolutions.vectors`, whose changes the stored machine code would not
+notice; a test says what to write."""
 LINE = LANES * 4
 """Bytes of a vector."""
 
